@@ -1,0 +1,127 @@
+/* Fibers: a session, a sender, an applier are each one. They run on a scheduler, which belongs to
+ * one thread (a worker), and never change it.
+ *
+ * A fiber parks on five things: its socket, a lock, a position in the redo, a job on another
+ * thread, a timer. Everything that may park says so in its header. No latch, mutex or epoch section
+ * spans a park. Code that relies on not yielding is bracketed by fiber_noyield_begin/end, which
+ * debug builds check.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_BASE_FIBER_H
+#define ENGINE_BASE_FIBER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/env.h"
+
+struct sched;
+struct fiber;
+
+/* ---- schedulers ---------------------------------------------------------------------------- */
+
+/* Makes a scheduler with its loop. sched_run runs it on the calling thread until sched_stop, or
+ * until every fiber has ended if `until_idle`. */
+struct sched *sched_new(struct env *env);
+void sched_free(struct sched *s); /* no fiber may be left */
+void sched_run(struct sched *s, bool until_idle);
+void sched_stop(struct sched *s); /* from any thread; fibers still parked stay so */
+struct env_loop *sched_loop(struct sched *s);
+struct sched *sched_self(void); /* of the current fiber, or of the thread inside sched_run */
+/* Runs fn(arg) on the scheduler's thread, outside any fiber, soon. From any thread; `post` is the
+ * caller's and must live until fn is called. */
+struct sched_post {
+    void (*fn)(void *arg);
+    void *arg;
+    struct sched_post *next;
+};
+void sched_post(struct sched *s, struct sched_post *post);
+/* Called at the end of each turn of the loop, once the ready fibers have run: for batched work such
+ * as writing out what sessions have queued. One hook. */
+void sched_set_turn_hook(struct sched *s, void (*fn)(void *arg), void *arg);
+size_t sched_fiber_count(const struct sched *s);
+
+/* ---- fibers -------------------------------------------------------------------------------- */
+
+enum { FIBER_STACK_DEFAULT = 128 << 10 };
+
+/* Starts fn(arg) as a fiber of scheduler s; the caller must be on its thread, or s not running yet.
+ * The name (at most 31 characters) is for traces. Stacks are pooled, committed lazily, guarded. */
+struct fiber *fiber_start(struct sched *s, const char *name, size_t stack_size,
+                          void (*fn)(void *arg), void *arg);
+/* The same from any thread. The fiber starts at the scheduler's next turn. */
+void fiber_start_remote(struct sched *s, const char *name, size_t stack_size, void (*fn)(void *arg),
+                        void *arg);
+struct fiber *fiber_self(void); /* NULL outside a fiber */
+void fiber_yield(void);         /* lets other ready fibers run; returns at once outside a fiber */
+void fiber_sleep_us(uint64_t us); /* outside a fiber: blocks the thread */
+size_t fiber_stack_left(void);  /* bytes until the guard page; SIZE_MAX/2 when not known */
+/* For recursive routines: ERR_TOO_COMPLEX when less than 16 KiB of stack is left. */
+MUST_CHECK int fiber_check_depth(void);
+void fiber_noyield_begin(void);
+void fiber_noyield_end(void);
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+/* Something that happens once and that one task waits for. The waiter may be a fiber (parks) or a
+ * plain thread (blocks). Posting is allowed from any thread and any number of times; after the wait
+ * returned, the completion may be freed or reset at once. This is the one primitive under every
+ * other park. */
+struct completion {
+    _Atomic uint32_t state; /* fiber.c */
+    struct task *task;      /* who waits */
+    struct completion *next_ready; /* the waiting fiber's scheduler: its inbox */
+    struct sched *sched;
+};
+void completion_init(struct completion *c);
+void completion_post(struct completion *c);
+bool completion_is_posted(const struct completion *c);
+void completion_wait(struct completion *c); /* parks */
+/* False when timeout_us passed first; the completion may then still be posted later, so call
+ * completion_cancel before freeing it. */
+bool completion_wait_us(struct completion *c, uint64_t timeout_us);
+/* After a timed-out wait: returns once no poster can touch it any more. */
+void completion_cancel(struct completion *c);
+
+/* A queue of fibers of one scheduler (not across threads). */
+struct fiber_queue {
+    struct list waiters; /* of struct fiber.wait_link */
+};
+void fiber_queue_init(struct fiber_queue *q);
+void fiber_queue_wait(struct fiber_queue *q);                       /* parks */
+bool fiber_queue_wait_us(struct fiber_queue *q, uint64_t timeout_us); /* parks; false: timed out */
+void fiber_queue_wake_one(struct fiber_queue *q);
+void fiber_queue_wake_all(struct fiber_queue *q);
+
+/* Waits until the socket is ready for `what` (ENV_EV_*): 0, ERR_TIMEOUT, or ERR_QUERY_CANCELED when
+ * fiber_interrupt woke it. timeout_us UINT64_MAX: no limit. The event must be of this scheduler's
+ * loop. Parks. */
+struct fiber_io {
+    struct env_event *event;
+    struct fiber *waiter;
+    int ready;
+};
+void fiber_io_init(struct fiber_io *io, struct sched *s, struct env_sock *sock);
+void fiber_io_fini(struct fiber_io *io);
+MUST_CHECK int fiber_io_wait(struct fiber_io *io, int what, uint64_t timeout_us);
+
+/* Sets the fiber's interrupt flag and wakes it if it is parked in an interruptible wait (fiber_io,
+ * fiber_sleep_us). From the fiber's own thread only. */
+void fiber_interrupt(struct fiber *f);
+bool fiber_interrupted(void); /* the current fiber's flag; clears it */
+
+/* ---- jobs ---------------------------------------------------------------------------------- */
+
+/* A pool of threads for what takes a millisecond or touches a disk. */
+struct job_pool;
+struct job_pool *job_pool_new(struct env *env, const char *name, int threads);
+void job_pool_free(struct job_pool *p); /* finishes what is queued */
+/* Runs fn(arg) on a pool thread and parks the fiber (or blocks the thread) until it has returned.
+ * What fn reports through diag is carried back. */
+int job_run(struct job_pool *p, int (*fn)(void *arg), void *arg);
+/* Queues fn(arg) and returns. */
+void job_post(struct job_pool *p, void (*fn)(void *arg), void *arg);
+
+#endif
