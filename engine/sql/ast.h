@@ -1,0 +1,835 @@
+/* The syntax tree: what the text says, before any name is looked up.
+ *
+ * All of it lives in the arena given to sql_parse. Every node begins with a struct ast, which has
+ * its kind and the byte offset of its first token in the query text (-1: none); sql_position()
+ * makes the 1-based character position of an error message from that. Identifiers are folded,
+ * truncated to 63 bytes and NUL-terminated. Optional parts that are absent are NULL or empty lists.
+ *
+ * To add a statement or expression: a kind in the enum, a struct here, a rule in grammar.y.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_SQL_AST_H
+#define ENGINE_SQL_AST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/bytes.h"
+#include "engine/base/mem.h"
+
+enum ast_kind {
+    AST_NONE = 0,
+    /* expressions */
+    AST_LITERAL,   /* struct ast_literal */
+    AST_PARAM,     /* struct ast_param: $n */
+    AST_COLUMN,    /* struct ast_column: a, t.a, s.t.a, *, t.* */
+    AST_OP,        /* struct ast_op: prefix and infix operators */
+    AST_AND,       /* struct ast_bool */
+    AST_OR,        /* struct ast_bool */
+    AST_NOT,       /* struct ast_bool, one argument */
+    AST_FUNC,      /* struct ast_func */
+    AST_CAST,      /* struct ast_cast */
+    AST_COLLATE,   /* struct ast_collate */
+    AST_CASE,      /* struct ast_case */
+    AST_SUBLINK,   /* struct ast_sublink: a query inside an expression */
+    AST_IN_LIST,   /* struct ast_in: x [NOT] IN (a, b) */
+    AST_BETWEEN,   /* struct ast_between */
+    AST_LIKE,      /* struct ast_like: LIKE, ILIKE, SIMILAR TO */
+    AST_IS,        /* struct ast_is: IS [NOT] NULL, TRUE, FALSE, UNKNOWN */
+    AST_DISTINCT,  /* struct ast_distinct: IS [NOT] DISTINCT FROM */
+    AST_ANY_ARRAY, /* struct ast_any: x op ANY|ALL (array) */
+    AST_ARRAY,     /* struct ast_array: ARRAY[...] */
+    AST_ROW,       /* struct ast_row: ROW(...), (a, b) */
+    AST_SUBSCRIPT, /* struct ast_subscript: a[i], a[i:j] */
+    AST_FIELD,     /* struct ast_field: (expr).name, (expr).* */
+    AST_COALESCE,  /* struct ast_args, as the three that follow */
+    AST_GREATEST,
+    AST_LEAST,
+    AST_NULLIF,
+    AST_VALUE_FUNC,  /* struct ast_value_func: CURRENT_TIMESTAMP and its kin */
+    AST_SET_DEFAULT, /* struct ast: DEFAULT in VALUES and SET */
+    /* pieces of queries */
+    AST_TARGET,       /* struct ast_target: one item of a select list, SET list or column list */
+    AST_SORT,         /* struct ast_sort */
+    AST_TABLE,        /* struct ast_table: in FROM, as all up to AST_JOIN */
+    AST_SUBQUERY,     /* struct ast_subquery */
+    AST_TABLE_FUNC,   /* struct ast_table_func */
+    AST_JOIN,         /* struct ast_join */
+    AST_WITH,         /* struct ast_with: one common table expression */
+    AST_LOCKING,      /* struct ast_locking: FOR UPDATE and its kin */
+    AST_TYPE_NAME,    /* struct ast_type_name */
+    AST_RELATION,     /* struct ast_relation: a name of an object, wherever one is expected */
+    AST_OPTION,       /* struct ast_option: name [= value] */
+    AST_COLUMN_DEF,   /* struct ast_column_def */
+    AST_CONSTRAINT,   /* struct ast_constraint */
+    AST_INDEX_COLUMN, /* struct ast_index_column */
+    AST_ALTER_CMD,    /* struct ast_alter_cmd */
+    AST_NAME,         /* struct ast_name: an identifier in a list */
+    AST_LIKE_TABLE,   /* struct ast_relation: LIKE other, in CREATE TABLE */
+    /* statements */
+    AST_SELECT = 100,    /* struct ast_select: SELECT, VALUES, TABLE, set operations */
+    AST_INSERT,          /* struct ast_insert */
+    AST_UPDATE,          /* struct ast_update */
+    AST_DELETE,          /* struct ast_delete */
+    AST_TRANSACTION,     /* struct ast_transaction */
+    AST_SET,             /* struct ast_set: SET, RESET */
+    AST_SHOW,            /* struct ast_show */
+    AST_DISCARD,         /* struct ast_discard */
+    AST_PREPARE,         /* struct ast_prepare */
+    AST_EXECUTE,         /* struct ast_execute */
+    AST_DEALLOCATE,      /* struct ast_deallocate */
+    AST_EXPLAIN,         /* struct ast_explain */
+    AST_COPY,            /* struct ast_copy */
+    AST_CREATE_TABLE,    /* struct ast_create_table */
+    AST_CREATE_TABLE_AS, /* struct ast_create_table_as */
+    AST_CREATE_INDEX,    /* struct ast_create_index */
+    AST_CREATE_SEQUENCE, /* struct ast_sequence; AST_ALTER_SEQUENCE too */
+    AST_ALTER_SEQUENCE,
+    AST_CREATE_VIEW,   /* struct ast_create_view */
+    AST_CREATE_SCHEMA, /* struct ast_create_named, as the next */
+    AST_CREATE_DATABASE,
+    AST_ALTER_TABLE,    /* struct ast_alter_table */
+    AST_RENAME,         /* struct ast_rename */
+    AST_DROP,           /* struct ast_drop */
+    AST_TRUNCATE,       /* struct ast_truncate */
+    AST_VACUUM,         /* struct ast_vacuum: VACUUM, ANALYZE */
+    AST_LOCK,           /* struct ast_lock */
+    AST_CHECKPOINT,     /* struct ast */
+    AST_ROLE,           /* struct ast_role: CREATE, ALTER, DROP USER|ROLE */
+    AST_COMMENT,        /* struct ast_comment: COMMENT ON */
+    AST_DECLARE_CURSOR, /* struct ast_declare_cursor */
+    AST_FETCH,          /* struct ast_fetch: FETCH, MOVE */
+    AST_CLOSE,          /* struct ast_close */
+};
+
+struct ast {
+    enum ast_kind kind;
+    int32_t at; /* byte offset in the query text; -1: none */
+};
+/* A node as its own type; the kind has been looked at before. */
+#define AST_AS(type, node)    ((struct type *)(void *)(node))
+#define AST_CONST(type, node) ((const struct type *)(const void *)(node))
+
+/* A growing array in the arena. NULL and empty mean the same. */
+struct ast_list {
+    struct ast **item;
+    int32_t count, capacity;
+};
+static inline int32_t
+ast_count(const struct ast_list *l)
+{
+    return l == NULL ? 0 : l->count;
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+struct ast_relation {
+    struct ast node;
+    const char *catalog, *schema, *name; /* the first two may be NULL */
+    bool only; /* ONLY t; there is no inheritance, so it changes nothing */
+};
+struct ast_name {
+    struct ast node;
+    const char *name;
+};
+struct ast_type_name {
+    struct ast node;
+    const char *schema, *name; /* canonical: int4, varchar, bpchar, timestamptz, ... */
+    struct ast_list *typmods;  /* of literals: varchar(10), numeric(12,2), timestamp(3) */
+    int32_t array_dims;        /* int[][] has 2 */
+    bool is_setof,
+        is_serial; /* is_serial: smallserial, serial, bigserial (name: int2, int4, int8) */
+};
+struct ast_option {
+    struct ast node;
+    const char *name;
+    struct ast *value;     /* a literal, a name, or NULL */
+    struct ast_list *list; /* for (a, b): names; with force_all for * */
+    bool star;
+};
+
+/* ---- expressions --------------------------------------------------------------------------- */
+
+enum ast_literal_type {
+    AST_LIT_NULL,
+    AST_LIT_BOOL,
+    AST_LIT_INT,     /* fits int8; integer has it */
+    AST_LIT_NUMERIC, /* text has its digits */
+    AST_LIT_STRING,  /* text, escapes resolved: of unknown type until bound */
+    AST_LIT_BITS,    /* B'...' or X'...': text begins with b or x */
+};
+struct ast_literal {
+    struct ast node;
+    enum ast_literal_type type;
+    bool boolean;
+    int64_t integer;
+    struct slice text; /* the bytes are followed by a NUL */
+    int32_t end;       /* byte offset just past its token */
+};
+struct ast_param {
+    struct ast node;
+    int32_t number; /* 1 .. 65535 */
+};
+struct ast_column {
+    struct ast node;
+    int32_t part_count; /* 1 .. 4 */
+    const char *part[4];
+    bool star; /* the last part is * (part_count does not count it) */
+};
+struct ast_op {
+    struct ast node;    /* at: the operator itself */
+    const char *schema; /* OPERATOR(pg_catalog.=); else NULL */
+    const char *op;
+    struct ast *left, *right; /* left NULL: prefix */
+};
+struct ast_bool {
+    struct ast node;
+    struct ast_list *args;
+};
+struct ast_func {
+    struct ast node;
+    const char *schema, *name;
+    struct ast_list *args;
+    struct ast_list *order_by; /* of ast_sort */
+    struct ast *filter;
+    bool star, distinct, variadic;
+    bool sql_syntax; /* written as EXTRACT(x FROM y), POSITION(a IN b) and the like */
+    bool has_over;   /* a window function: not supported yet */
+    bool within_group;
+};
+struct ast_cast {
+    struct ast node;
+    struct ast *arg;
+    struct ast_type_name *type;
+};
+struct ast_collate {
+    struct ast node;
+    struct ast *arg;
+    const char *schema, *name;
+};
+struct ast_when {
+    struct ast *when, *then;
+};
+struct ast_case {
+    struct ast node;
+    struct ast *arg;                /* CASE arg WHEN value; or NULL */
+    struct ast_list *whens, *thens; /* the same length */
+    struct ast *otherwise;
+};
+enum ast_sublink_kind {
+    AST_SUBLINK_SCALAR,
+    AST_SUBLINK_EXISTS,
+    AST_SUBLINK_ANY, /* left op ANY (query); IN is = ANY */
+    AST_SUBLINK_ALL, /* NOT IN is <> ALL */
+    AST_SUBLINK_ARRAY,
+};
+struct ast_sublink {
+    struct ast node;
+    enum ast_sublink_kind sublink;
+    struct ast *left; /* for ANY and ALL; may be an AST_ROW */
+    const char *op;
+    const char *op_schema;
+    struct ast *query; /* AST_SELECT */
+    bool is_in;        /* written as IN or NOT IN */
+};
+struct ast_in {
+    struct ast node;
+    struct ast *arg;
+    struct ast_list *list;
+    bool negated;
+};
+struct ast_between {
+    struct ast node;
+    struct ast *arg, *low, *high;
+    bool negated, symmetric;
+};
+enum ast_like_kind { AST_LIKE_LIKE, AST_LIKE_ILIKE, AST_LIKE_SIMILAR };
+struct ast_like {
+    struct ast node;
+    enum ast_like_kind like;
+    struct ast *arg, *pattern, *escape; /* escape may be NULL */
+    bool negated;
+};
+enum ast_is_kind { AST_IS_NULL, AST_IS_TRUE, AST_IS_FALSE, AST_IS_UNKNOWN };
+struct ast_is {
+    struct ast node;
+    enum ast_is_kind is;
+    struct ast *arg;
+    bool negated;
+};
+struct ast_distinct {
+    struct ast node;
+    struct ast *left, *right;
+    bool negated; /* IS NOT DISTINCT FROM */
+};
+struct ast_any {
+    struct ast node;
+    const char *schema, *op;
+    struct ast *left, *array;
+    bool all;
+};
+struct ast_array {
+    struct ast node;
+    struct ast_list *items;
+};
+struct ast_row {
+    struct ast node;
+    struct ast_list *items;
+    bool keyword; /* ROW(...) rather than (a, b) */
+};
+struct ast_subscript {
+    struct ast node;
+    struct ast *arg, *lower, *upper; /* a[upper] when not a slice */
+    bool slice;
+};
+struct ast_field {
+    struct ast node;
+    struct ast *arg;
+    const char *name; /* NULL for .* */
+};
+struct ast_args {
+    struct ast node;
+    struct ast_list *args;
+};
+enum ast_value_func_kind {
+    AST_CURRENT_DATE,
+    AST_CURRENT_TIME,
+    AST_CURRENT_TIMESTAMP,
+    AST_LOCALTIME,
+    AST_LOCALTIMESTAMP,
+    AST_CURRENT_USER,
+    AST_SESSION_USER,
+    AST_CURRENT_ROLE,
+    AST_USER,
+    AST_CURRENT_CATALOG,
+    AST_CURRENT_SCHEMA,
+};
+struct ast_value_func {
+    struct ast node;
+    enum ast_value_func_kind func;
+    int32_t precision; /* -1: none */
+};
+
+/* ---- queries ------------------------------------------------------------------------------- */
+
+/* SELECT list: value AS name. UPDATE SET: name = value; with (a, b) = row, `names` has them all.
+ * INSERT column list: name only. */
+struct ast_target {
+    struct ast node;
+    struct ast *value;
+    const char *name;             /* NULL: none given */
+    struct ast_list *names;       /* of ast_name, for (a, b) = ... */
+    struct ast_list *indirection; /* subscripts or fields after the name: not supported */
+};
+enum ast_sort_dir { AST_SORT_DEFAULT, AST_SORT_ASC, AST_SORT_DESC, AST_SORT_USING };
+enum ast_sort_nulls { AST_NULLS_DEFAULT, AST_NULLS_FIRST, AST_NULLS_LAST };
+struct ast_sort {
+    struct ast node;
+    struct ast *value;
+    enum ast_sort_dir dir;
+    enum ast_sort_nulls nulls;
+    const char *using_op; /* ORDER BY x USING < */
+};
+enum ast_as_of { AST_AS_OF_NONE, AST_AS_OF_SCN, AST_AS_OF_TIMESTAMP };
+struct ast_alias {
+    const char *name;         /* NULL: none */
+    struct ast_list *columns; /* of ast_name */
+};
+struct ast_table {
+    struct ast node;
+    struct ast_relation *relation;
+    struct ast_alias alias;
+    enum ast_as_of as_of;
+    struct ast *as_of_value;
+};
+struct ast_subquery {
+    struct ast node;
+    struct ast *query; /* AST_SELECT */
+    struct ast_alias alias;
+    bool lateral;
+};
+struct ast_table_func {
+    struct ast node;
+    struct ast *call; /* AST_FUNC, AST_VALUE_FUNC, AST_CAST or AST_COALESCE and its kin */
+    struct ast_alias alias;
+    struct ast_list *column_defs; /* AS t(a int, b text) */
+    bool lateral, ordinality;
+};
+enum ast_join_kind {
+    AST_JOIN_INNER, /* CROSS too: no condition */
+    AST_JOIN_LEFT,
+    AST_JOIN_RIGHT,
+    AST_JOIN_FULL,
+};
+struct ast_join {
+    struct ast node;
+    enum ast_join_kind join;
+    bool natural;
+    struct ast *left, *right;
+    struct ast *on;
+    struct ast_list *using_columns; /* of ast_name */
+    struct ast_alias using_alias;
+    struct ast_alias alias; /* (a JOIN b ...) AS j */
+};
+enum ast_materialized { AST_MATERIALIZED_DEFAULT, AST_MATERIALIZED_ALWAYS, AST_MATERIALIZED_NEVER };
+struct ast_with {
+    struct ast node;
+    const char *name;
+    struct ast_list *columns; /* of ast_name */
+    enum ast_materialized materialized;
+    struct ast *query; /* AST_SELECT, or a data-modifying statement */
+};
+struct ast_with_clause {
+    struct ast_list *ctes; /* of ast_with */
+    bool recursive;
+    int32_t at;
+};
+enum ast_lock_strength {
+    AST_LOCK_NONE,
+    AST_LOCK_KEY_SHARE,
+    AST_LOCK_SHARE,
+    AST_LOCK_NO_KEY_UPDATE,
+    AST_LOCK_UPDATE,
+};
+enum ast_lock_wait { AST_LOCK_WAIT, AST_LOCK_NOWAIT, AST_LOCK_SKIP_LOCKED };
+struct ast_locking {
+    struct ast node;
+    enum ast_lock_strength strength;
+    enum ast_lock_wait wait;
+    struct ast_list *of; /* of ast_relation; empty: all */
+};
+enum ast_set_op { AST_SETOP_NONE, AST_SETOP_UNION, AST_SETOP_INTERSECT, AST_SETOP_EXCEPT };
+struct ast_select {
+    struct ast node;
+    struct ast_with_clause *with;
+    enum ast_set_op set_op;          /* NONE: a plain select, or VALUES when `values` is set */
+    bool set_all;                    /* UNION ALL ... */
+    struct ast_select *left, *right; /* of a set operation */
+    bool distinct;
+    struct ast_list *distinct_on; /* expressions */
+    struct ast_list *targets;     /* of ast_target */
+    struct ast_list *from;        /* tables, subqueries, functions, joins */
+    struct ast *where;
+    struct ast_list *group_by; /* expressions */
+    bool group_distinct;
+    struct ast *having;
+    struct ast_list *values;    /* VALUES: a list of ast_row */
+    struct ast_list *order_by;  /* of ast_sort */
+    struct ast *limit, *offset; /* LIMIT ALL: NULL */
+    bool with_ties;
+    struct ast_list *locking; /* of ast_locking */
+    bool has_window;          /* a WINDOW clause: not supported yet */
+    int32_t window_at;
+    struct ast_relation *into; /* SELECT INTO: not supported yet */
+};
+enum ast_override { AST_OVERRIDE_NONE, AST_OVERRIDE_USER, AST_OVERRIDE_SYSTEM };
+enum ast_conflict { AST_CONFLICT_NONE, AST_CONFLICT_NOTHING, AST_CONFLICT_UPDATE };
+struct ast_insert {
+    struct ast node;
+    struct ast_with_clause *with;
+    struct ast_relation *relation;
+    const char *alias;
+    struct ast_list *columns; /* of ast_target; NULL: all */
+    struct ast *source;       /* AST_SELECT; NULL: DEFAULT VALUES */
+    enum ast_override override;
+    enum ast_conflict conflict;
+    int32_t conflict_at;
+    struct ast_list *conflict_columns; /* of ast_index_column */
+    struct ast *conflict_index_where;
+    const char *conflict_constraint;
+    struct ast_list *conflict_set; /* of ast_target */
+    struct ast *conflict_where;
+    struct ast_list *returning; /* of ast_target */
+};
+struct ast_update {
+    struct ast node;
+    struct ast_with_clause *with;
+    struct ast_relation *relation;
+    const char *alias;
+    struct ast_list *set; /* of ast_target */
+    struct ast_list *from;
+    struct ast *where;
+    const char *where_current_of;
+    struct ast_list *returning;
+};
+struct ast_delete {
+    struct ast node;
+    struct ast_with_clause *with;
+    struct ast_relation *relation;
+    const char *alias;
+    struct ast_list *using;
+    struct ast *where;
+    const char *where_current_of;
+    struct ast_list *returning;
+};
+
+/* ---- sessions and transactions ------------------------------------------------------------- */
+
+enum ast_transaction_op {
+    AST_TX_BEGIN,
+    AST_TX_COMMIT,
+    AST_TX_ROLLBACK,
+    AST_TX_SAVEPOINT,
+    AST_TX_RELEASE,
+    AST_TX_ROLLBACK_TO,
+    AST_TX_SET,         /* SET TRANSACTION modes */
+    AST_TX_SET_SESSION, /* SET SESSION CHARACTERISTICS AS TRANSACTION modes */
+    AST_TX_PREPARE,     /* two-phase commit: not supported */
+    AST_TX_COMMIT_PREPARED,
+    AST_TX_ROLLBACK_PREPARED,
+};
+enum ast_isolation {
+    AST_ISOLATION_DEFAULT,
+    AST_ISOLATION_READ_UNCOMMITTED,
+    AST_ISOLATION_READ_COMMITTED,
+    AST_ISOLATION_REPEATABLE_READ,
+    AST_ISOLATION_SERIALIZABLE,
+};
+struct ast_tx_modes {
+    enum ast_isolation isolation;
+    int8_t read_only;     /* -1: not said, 0: READ WRITE, 1: READ ONLY */
+    int8_t deferrable;    /* -1: not said */
+    const char *snapshot; /* SET TRANSACTION SNAPSHOT 'x' */
+};
+struct ast_transaction {
+    struct ast node;
+    enum ast_transaction_op op;
+    bool is_start, is_end_word; /* START TRANSACTION, not BEGIN; END or ABORT */
+    bool chain;                 /* AND CHAIN */
+    struct ast_tx_modes modes;
+    const char *name; /* savepoint, or prepared transaction */
+};
+enum ast_set_kind {
+    AST_SET_VALUE,
+    AST_SET_TO_DEFAULT,
+    AST_SET_FROM_CURRENT,
+    AST_SET_RESET,
+    AST_SET_RESET_ALL
+};
+struct ast_set {
+    struct ast node;
+    enum ast_set_kind set;
+    bool local;
+    const char *name;        /* lower case; "timezone" for TIME ZONE; a.b for custom ones */
+    struct ast_list *values; /* literals, names (ast_name), casts (INTERVAL '1' ...) */
+};
+struct ast_show {
+    struct ast node;
+    const char *name; /* NULL: ALL */
+};
+enum ast_discard_what {
+    AST_DISCARD_ALL,
+    AST_DISCARD_PLANS,
+    AST_DISCARD_SEQUENCES,
+    AST_DISCARD_TEMP
+};
+struct ast_discard {
+    struct ast node;
+    enum ast_discard_what what;
+};
+struct ast_prepare {
+    struct ast node;
+    const char *name;
+    struct ast_list *types; /* of ast_type_name */
+    struct ast *statement;
+    int32_t statement_at, statement_end; /* its text: bytes [at, end) of the query */
+};
+struct ast_execute {
+    struct ast node;
+    const char *name;
+    struct ast_list *args;
+};
+struct ast_deallocate {
+    struct ast node;
+    const char *name; /* NULL: ALL */
+};
+struct ast_explain {
+    struct ast node;
+    struct ast_list *options; /* of ast_option; old-style ANALYZE and VERBOSE come here too */
+    struct ast *statement;
+};
+struct ast_declare_cursor {
+    struct ast node;
+    const char *name;
+    bool binary, insensitive, scroll, no_scroll, hold;
+    struct ast *query;
+    int32_t query_at, query_end;
+};
+enum ast_fetch_dir {
+    AST_FETCH_FORWARD,
+    AST_FETCH_BACKWARD,
+    AST_FETCH_ABSOLUTE,
+    AST_FETCH_RELATIVE
+};
+struct ast_fetch {
+    struct ast node;
+    const char *name;
+    bool move;
+    enum ast_fetch_dir dir;
+    int64_t count; /* INT64_MAX: ALL */
+};
+struct ast_close {
+    struct ast node;
+    const char *name; /* NULL: ALL */
+};
+
+/* ---- COPY ---------------------------------------------------------------------------------- */
+
+struct ast_copy {
+    struct ast node;
+    struct ast_relation *relation; /* or query */
+    struct ast_list *columns;      /* of ast_name */
+    struct ast *query;
+    bool from; /* COPY ... FROM */
+    bool program;
+    const char *file;         /* NULL: STDIN or STDOUT */
+    struct ast_list *options; /* of ast_option, old style put into the same names */
+    struct ast *where;
+};
+
+/* ---- definitions --------------------------------------------------------------------------- */
+
+enum ast_constraint_kind {
+    AST_CON_NULL,
+    AST_CON_NOT_NULL,
+    AST_CON_DEFAULT,
+    AST_CON_IDENTITY,
+    AST_CON_GENERATED,
+    AST_CON_CHECK,
+    AST_CON_PRIMARY,
+    AST_CON_UNIQUE,
+    AST_CON_FOREIGN,
+    AST_CON_EXCLUDE,
+};
+enum ast_fk_action {
+    AST_FK_NO_ACTION,
+    AST_FK_RESTRICT,
+    AST_FK_CASCADE,
+    AST_FK_SET_NULL,
+    AST_FK_SET_DEFAULT,
+};
+enum ast_fk_match { AST_FK_MATCH_SIMPLE, AST_FK_MATCH_FULL, AST_FK_MATCH_PARTIAL };
+struct ast_constraint {
+    struct ast node;
+    enum ast_constraint_kind constraint;
+    const char *name;          /* NULL: to be made up */
+    struct ast *expr;          /* DEFAULT, CHECK, GENERATED */
+    int32_t expr_at, expr_end; /* its text in the query */
+    struct ast_list *columns;  /* of ast_name: PRIMARY, UNIQUE, FOREIGN; empty on a column */
+    struct ast_list *include;  /* of ast_name */
+    const char *using_index;   /* PRIMARY KEY USING INDEX name */
+    struct ast_list *options;  /* WITH (fillfactor = 70) */
+    const char *tablespace;
+    struct ast_relation *ref; /* FOREIGN */
+    struct ast_list *ref_columns;
+    enum ast_fk_match match;
+    enum ast_fk_action on_delete, on_update;
+    bool deferrable, initially_deferred, not_valid, no_inherit;
+    bool identity_always;
+    bool nulls_not_distinct;
+    struct ast_list *sequence; /* IDENTITY (options) */
+};
+struct ast_column_def {
+    struct ast node;
+    const char *name;
+    struct ast_type_name *type;   /* NULL in CREATE TABLE AS and views */
+    struct ast_list *constraints; /* of ast_constraint */
+    const char *collation;
+};
+enum ast_persistence { AST_PERMANENT, AST_TEMPORARY, AST_UNLOGGED };
+enum ast_on_commit {
+    AST_ON_COMMIT_NONE,
+    AST_ON_COMMIT_PRESERVE,
+    AST_ON_COMMIT_DELETE,
+    AST_ON_COMMIT_DROP
+};
+struct ast_create_table {
+    struct ast node;
+    struct ast_relation *relation;
+    enum ast_persistence persistence;
+    bool if_not_exists;
+    struct ast_list *elements; /* column_def, constraint, AST_LIKE_TABLE, in the order given */
+    struct ast_list *options;  /* WITH (...) */
+    struct ast_list *inherits;
+    bool partition_by, partition_of;
+    int32_t partition_at;
+    enum ast_on_commit on_commit;
+    const char *tablespace;
+    const char *access_method;
+};
+struct ast_create_table_as {
+    struct ast node;
+    struct ast_relation *relation;
+    enum ast_persistence persistence;
+    bool if_not_exists, with_no_data, materialized_view;
+    struct ast_list *columns; /* of ast_name */
+    struct ast_list *options;
+    struct ast *query; /* AST_SELECT or AST_EXECUTE */
+};
+struct ast_index_column {
+    struct ast node;
+    const char *column; /* or expr */
+    struct ast *expr;
+    const char *collation;
+    const char *opclass;
+    enum ast_sort_dir dir;
+    enum ast_sort_nulls nulls;
+};
+struct ast_create_index {
+    struct ast node;
+    const char *name; /* NULL: to be made up */
+    struct ast_relation *relation;
+    bool unique, concurrently, if_not_exists, nulls_not_distinct;
+    const char *method;       /* NULL: btree */
+    struct ast_list *columns; /* of ast_index_column */
+    struct ast_list *include; /* of ast_index_column */
+    struct ast_list *options;
+    const char *tablespace;
+    struct ast *where;
+};
+struct ast_sequence {
+    struct ast node;
+    struct ast_relation *relation;
+    enum ast_persistence persistence;
+    bool if_not_exists;       /* ALTER: IF EXISTS */
+    struct ast_list *options; /* of ast_option: as, increment, minvalue, maxvalue, start, restart,
+                               * cache, cycle, owned_by; "no minvalue" has no value and star set */
+};
+struct ast_create_view {
+    struct ast node;
+    struct ast_relation *relation;
+    bool or_replace, recursive;
+    enum ast_persistence persistence;
+    struct ast_list *columns; /* of ast_name */
+    struct ast *query;
+    int32_t query_at, query_end;
+};
+struct ast_create_named { /* CREATE SCHEMA, CREATE DATABASE */
+    struct ast node;
+    const char *name;
+    bool if_not_exists;
+    const char *owner;
+    struct ast_list *options;
+};
+enum ast_alter_kind {
+    AST_ALTER_ADD_COLUMN,
+    AST_ALTER_DROP_COLUMN,
+    AST_ALTER_COLUMN_DEFAULT, /* value NULL: DROP DEFAULT */
+    AST_ALTER_SET_NOT_NULL,
+    AST_ALTER_DROP_NOT_NULL,
+    AST_ALTER_COLUMN_TYPE,
+    AST_ALTER_ADD_CONSTRAINT,
+    AST_ALTER_DROP_CONSTRAINT,
+    AST_ALTER_VALIDATE_CONSTRAINT,
+    AST_ALTER_SET_OPTIONS,
+    AST_ALTER_RESET_OPTIONS,
+    AST_ALTER_OWNER,
+    AST_ALTER_SET_STATISTICS,
+    AST_ALTER_SET_STORAGE,
+    AST_ALTER_SET_LOGGED,
+    AST_ALTER_SET_UNLOGGED,
+    AST_ALTER_CLUSTER_ON,
+    AST_ALTER_TRIGGERS, /* ENABLE or DISABLE TRIGGER */
+    AST_ALTER_REPLICA_IDENTITY,
+    AST_ALTER_ADD_IDENTITY,
+    AST_ALTER_DROP_IDENTITY,
+};
+struct ast_alter_cmd {
+    struct ast node;
+    enum ast_alter_kind alter;
+    const char *name; /* column, constraint or owner */
+    bool if_exists, if_not_exists, cascade;
+    struct ast_column_def *column; /* ADD COLUMN, TYPE (its type) */
+    struct ast_constraint *constraint;
+    struct ast *value;           /* DEFAULT, USING, STATISTICS */
+    int32_t value_at, value_end; /* the text of DEFAULT */
+    struct ast_list *options;
+};
+enum ast_object {
+    AST_OBJ_TABLE,
+    AST_OBJ_INDEX,
+    AST_OBJ_SEQUENCE,
+    AST_OBJ_VIEW,
+    AST_OBJ_MATVIEW,
+    AST_OBJ_SCHEMA,
+    AST_OBJ_DATABASE,
+    AST_OBJ_COLUMN,
+    AST_OBJ_CONSTRAINT,
+    AST_OBJ_ROLE,
+    AST_OBJ_TYPE,
+    AST_OBJ_FUNCTION,
+    AST_OBJ_EXTENSION,
+};
+struct ast_alter_table {
+    struct ast node;
+    enum ast_object object; /* TABLE, INDEX, SEQUENCE or VIEW */
+    struct ast_relation *relation;
+    bool if_exists;
+    struct ast_list *commands; /* of ast_alter_cmd */
+};
+struct ast_rename {
+    struct ast node;
+    enum ast_object object;
+    struct ast_relation *relation;
+    const char *old_name; /* of a column or constraint; else NULL */
+    const char *new_name;
+    const char *new_schema; /* SET SCHEMA; then new_name is NULL */
+    bool if_exists;
+};
+struct ast_drop {
+    struct ast node;
+    enum ast_object object;
+    struct ast_list *names; /* of ast_relation */
+    bool if_exists, cascade, concurrently;
+};
+struct ast_truncate {
+    struct ast node;
+    struct ast_list *relations;
+    bool restart_identity, cascade;
+};
+struct ast_vacuum_target {
+    struct ast node; /* AST_NONE */
+    struct ast_relation *relation;
+    struct ast_list *columns; /* of ast_name */
+};
+struct ast_vacuum {
+    struct ast node;
+    bool is_vacuum;           /* else ANALYZE */
+    struct ast_list *options; /* of ast_option: full, freeze, verbose, analyze, ... */
+    struct ast_list *targets; /* of ast_vacuum_target; empty: all tables */
+};
+enum ast_lock_mode {
+    AST_ACCESS_SHARE = 1,
+    AST_ROW_SHARE,
+    AST_ROW_EXCLUSIVE,
+    AST_SHARE_UPDATE_EXCLUSIVE,
+    AST_SHARE,
+    AST_SHARE_ROW_EXCLUSIVE,
+    AST_EXCLUSIVE,
+    AST_ACCESS_EXCLUSIVE,
+};
+struct ast_lock {
+    struct ast node;
+    struct ast_list *relations;
+    enum ast_lock_mode mode;
+    bool nowait;
+};
+enum ast_role_op { AST_ROLE_CREATE, AST_ROLE_ALTER, AST_ROLE_DROP };
+struct ast_role {
+    struct ast node;
+    enum ast_role_op op;
+    bool user; /* CREATE USER: may log in by default */
+    bool if_exists;
+    struct ast_list *names;   /* of ast_name; one unless DROP */
+    struct ast_list *options; /* of ast_option: superuser, login, password, ... with a bool value */
+};
+struct ast_comment {
+    struct ast node;
+    enum ast_object object;
+    struct ast_relation *relation;
+    const char *name; /* of a column or constraint */
+    const char *text; /* NULL: IS NULL */
+};
+
+#endif
