@@ -66,6 +66,16 @@ heap_used_bytes(const struct heap *h)
     return h->used;
 }
 
+struct heap *
+heap_enter(struct heap *h)
+{
+    struct task *t = task_self();
+    struct heap *before = t->heap;
+
+    t->heap = h;
+    return before;
+}
+
 static void
 block_link(struct block *b, struct heap *h, size_t size)
 {

@@ -25,6 +25,8 @@ struct heap; /* NULL stands for the process's own heap */
 struct heap *heap_new(void);
 void heap_free(struct heap *heap); /* with all that is still allocated in it */
 size_t heap_used_bytes(const struct heap *heap);
+/* From here on the calling task allocates from `heap`; returns the heap that it had. */
+struct heap *heap_enter(struct heap *heap);
 
 /* Never NULL; out of memory panics. xfree takes NULL. A block goes back to the heap it came from,
  * whichever task frees it. */

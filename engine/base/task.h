@@ -8,17 +8,23 @@
 #ifndef ENGINE_BASE_TASK_H
 #define ENGINE_BASE_TASK_H
 
+#include <stdint.h>
+
+struct context;
 struct diag;
 struct env;
 struct fiber;
 struct heap;
 
 struct task {
-    struct env *env;     /* the world; NULL in tools and bare tests: then panic() aborts */
-    struct heap *heap;   /* NULL: the process's */
-    struct fiber *fiber; /* NULL on a plain thread */
-    void *thread;        /* struct env_thread of the thread that runs this task, or NULL */
-    struct diag *diag;   /* allocated at the first error */
+    struct env *env;         /* the world; NULL in tools and bare tests: then panic() aborts */
+    struct heap *heap;       /* NULL: the process's */
+    struct fiber *fiber;     /* NULL on a plain thread */
+    void *thread;            /* struct env_thread of the thread that runs this task, or NULL */
+    struct diag *diag;       /* allocated at the first error */
+    struct context *context; /* the stack that it runs on (context.h); NULL: a plain thread's */
+    uint32_t mutexes_held;   /* env mutexes; a fiber parks with none held */
+    uint32_t noyield;        /* depth of fiber_noyield_begin */
 };
 
 extern _Thread_local struct task *task_current_or_null;
