@@ -9,14 +9,15 @@
 #if defined(__x86_64__)
 void context_boot(void);
 
-/* From the stack pointer up: r15 r14 r13 r12 rbx rbp, the address to return to, alignment. */
+/* From the stack pointer up: r15 r14 r13 r12 rbx rbp, the address to return to; then two words, so
+ * that context_boot starts with its stack aligned to 16. */
 void *
 context_seed(void *top, size_t size, void (*fn)(void *arg), void *arg)
 {
-    void **frame = (void **)top - 8;
+    void **frame = (void **)top - 9;
 
     (void)size;
-    memset(frame, 0, 8 * sizeof *frame);
+    memset(frame, 0, 9 * sizeof *frame);
     frame[2] = (void *)(uintptr_t)fn;
     frame[3] = arg;
     frame[6] = (void *)(uintptr_t)context_boot;

@@ -15,11 +15,13 @@ struct diag;
 struct env;
 struct fiber;
 struct heap;
+struct sched;
 
 struct task {
     struct env *env;         /* the world; NULL in tools and bare tests: then panic() aborts */
     struct heap *heap;       /* NULL: the process's */
     struct fiber *fiber;     /* NULL on a plain thread */
+    struct sched *sched;     /* the fiber's, or the one that the thread is running; or NULL */
     void *thread;            /* struct env_thread of the thread that runs this task, or NULL */
     struct diag *diag;       /* allocated at the first error */
     struct context *context; /* the stack that it runs on (context.h); NULL: a plain thread's */
