@@ -13,6 +13,7 @@
 
 #include "engine/base/err.h"
 
+struct env;
 struct writer;
 
 enum { CONF_LIST_MAX = 16 };
@@ -66,9 +67,9 @@ struct conf {
 struct conf *conf_new_default(void);
 void conf_free(struct conf *c);
 /* Reads and checks a file: ERR_CONFIG_FILE with `file:line: key: what was expected`, ERR_NO_FILE.
- * For plain threads at start, outside env: it reads the real file system. */
+ * Blocks. */
 MUST_CHECK
-int conf_load(const char *path, struct conf **out);
+int conf_load(struct env *env, const char *path, struct conf **out);
 /* The same from text; `path` is for messages. */
 MUST_CHECK
 int conf_parse(const char *path, const char *text, size_t size, struct conf **out);

@@ -1,5 +1,5 @@
 /* SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding: the verifier that stands for a
- * password, the server's side of the exchange, and the client's.
+ * password, and the server's side of the exchange.
  *
  * A verifier is text, PostgreSQL's: SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>, the
  * last three in base64. The password cannot be had from it.
@@ -23,7 +23,7 @@ enum {
     SCRAM_ITERATIONS_MAX = 10 * 1000 * 1000,
     SCRAM_NONCE_SIZE = 18,   /* random bytes; 24 characters of base64 */
     SCRAM_NONCE_MAX = 128,   /* characters of the client's nonce */
-    SCRAM_MESSAGE_MAX = 512, /* any message that this side makes */
+    SCRAM_MESSAGE_MAX = 512, /* any message of either side */
     SCRAM_VERIFIER_MAX = 256,
 };
 
@@ -55,7 +55,7 @@ void scram_prepare_password(const char *password, char *out);
 struct scram_server {
     struct scram_verifier verifier;
     bool doomed; /* mock: fails at the end whatever the client proves */
-    char client_first_bare[SCRAM_NONCE_MAX + 64];
+    char client_first_bare[SCRAM_MESSAGE_MAX];
     char server_first[SCRAM_MESSAGE_MAX];
     char nonce[SCRAM_NONCE_MAX + 32];
     char gs2_header[64];
