@@ -14,6 +14,7 @@
 #include "engine/redo/lineage.h"
 #include "engine/redo/record.h"
 #include "engine/redo/redo.h"
+#include "engine/redo/strand.h"
 #include "engine/txn/lock.h"
 #include "engine/txn/status.h"
 #include "engine/undo/undo.h"
@@ -22,6 +23,8 @@ enum {
     ENGINE_WATCHERS_MAX = 32,
     STRAND_SPILL_BYTES = 256 << 10, /* a strand longer than this is reserved before the commit */
     TXN_TXIDS_INLINE = 4,
+    TXN_VIEWS_INLINE = 6,
+    TIMES_RECENT = 1 << 18, /* commits whose time is kept in memory */
 };
 
 /* ---- what is visible: publish.c ------------------------------------------------------------- */
@@ -49,6 +52,20 @@ struct publisher {
     int watch_count;
     struct list waiters; /* of struct visible_waiter.link */
     _Atomic scn_t visible;
+};
+
+/* ---- commit times: times.c ------------------------------------------------------------------- */
+
+struct commit_time {
+    scn_t scn;
+    uint64_t time_us;
+};
+/* The latest commits in order; older ones are rows of a tree of their own. */
+struct commit_times {
+    struct env_mutex mutex;
+    struct commit_time *recent; /* a ring of TIMES_RECENT, made at first use */
+    size_t first, count;
+    scn_t stored; /* rows hold everything up to this SCN */
 };
 
 /* ---- the engine ----------------------------------------------------------------------------- */
@@ -80,6 +97,20 @@ struct engine {
     struct env_mutex ids_mutex; /* engine_ids: blocks of numbers */
     struct list ids;            /* of struct id_block.link */
 
+    struct redo_listener listener;
+    struct commit_times times;
+
+    _Atomic uint64_t applied_lsn;    /* while not writing: what replay or all lanes have passed */
+    _Atomic uint64_t dispatched_lsn; /* and what has been handed to them */
+    _Atomic uint64_t ended_count;    /* transactions that ended: lsm_host.ended */
+    struct job_pool *jobs;           /* what a fiber must not do itself */
+
+    struct env_thread *keeper; /* keeper.c: a step every second */
+    struct env_mutex keeper_mutex;
+    struct env_cond keeper_wake;
+    bool keeper_stop;
+    struct status_mark *status_marks; /* keeper.c; the keeper's */
+
     _Atomic uint64_t commit_count, abort_count;
 };
 
@@ -90,7 +121,19 @@ struct savepoint {
     uint32_t first_txid; /* index in txids of the first one at or below it */
 };
 
+/* A tree's runs as a statement holds them. */
+struct statement_view {
+    tree_id_t id;
+    struct lsm_tree *tree;
+    struct lsm_view *view;
+};
+struct statement_hold {
+    struct statement_hold *next;
+    struct lsm_hold hold;
+};
+
 enum txn_state { TXN_IDLE, TXN_OPEN };
+enum strand_user { STRAND_FREE, STRAND_OWNER, STRAND_SEALER };
 
 struct txn {
     struct engine *engine;   /* read-only */
@@ -107,26 +150,88 @@ struct txn {
     scn_t snapshot;       /* of the statement, or of the transaction */
     bool has_snapshot;
     int statement_depth;
-    scn_t floor;                      /* the session's own last commit: a snapshot is never older */
-    scn_t must_see;                   /* txn_must_be_visible */
-    struct undo_statement *statement; /* views and pinned values, until the statement ends */
+    scn_t floor;                  /* the session's own last commit: a snapshot is never older */
+    scn_t must_see;               /* txn_must_be_visible */
+    uint32_t statement_seq;       /* own writes below this seq are seen by the statement */
+    struct statement_view *views; /* newest first; all live until the statement ends */
+    uint32_t view_count, view_cap;
+    struct statement_view views_inline[TXN_VIEWS_INLINE];
+    struct arena arena;                     /* values read by the statement */
+    struct statement_hold *statement_holds; /* moments pinned by AS OF */
+    _Atomic txid_t oldest;                  /* txids[0], or 0: for the sweep of statuses */
 
     /* Writes. txids[0] is its own; a live savepoint that wrote has one too. */
     txid_t *txids;
     uint32_t txid_count, txid_cap;
     txid_t txids_inline[TXN_TXIDS_INLINE];
-    txid_t *dead; /* of savepoints rolled back, for the abort record */
+
     uint32_t seq;
     struct savepoint *savepoints;
     int savepoint_count, savepoint_cap;
-    bool spilled; /* a part of its strand is in the redo already */
+    uint32_t commit_waited; /* of its txids, how many somebody waits for */
     struct lock_owner owner;
     struct lock_name turn; /* held while has_turn */
     bool has_turn;
 
-    struct env_mutex strand_mutex; /* the strand is the owner's, but sealing reserves it too */
-    struct redo_strand *strand;
+    /* The strand is the owner's, but sealing a memtable reserves it too (strand.c). */
+    _Atomic int strand_user; /* enum strand_user */
+    struct redo_strand strand;
 };
+
+/* True when the node still writes the incarnation in which the transaction began. */
+static inline bool
+txn_is_doomed(const struct txn *t)
+{
+    return atomic_load_explicit(&t->engine->write_epoch, memory_order_acquire) != t->write_epoch;
+}
+static inline bool
+txn_owns(const struct txn *t, txid_t txid)
+{
+    for (uint32_t i = t->txid_count; i-- > 0;)
+        if (t->txids[i] == txid)
+            return true;
+    return false;
+}
+
+/* snapshot.c */
+MUST_CHECK
+int txn_view(struct txn *t, tree_id_t id, struct statement_view **out);
+MUST_CHECK
+int txn_view_fresh(struct txn *t, tree_id_t id, struct statement_view **out);
+bool txn_own_cb(void *arg, txid_t txid, uint64_t seq);
+scn_t engine_oldest_snapshot(struct engine *e, scn_t limit);
+
+/* times.c */
+void times_init(struct commit_times *c, struct env *env);
+void times_fini(struct commit_times *c);
+/* In SCN order: redo's critical section, or the one task that applies. */
+void times_note(struct commit_times *c, scn_t scn, uint64_t time_us);
+void times_forget_after(struct commit_times *c, scn_t scn); /* a cut */
+MUST_CHECK
+int times_store(struct engine *e); /* blocks; the keeper's step */
+
+/* replay.c */
+MUST_CHECK
+int engine_replay(struct engine *e);
+
+/* host.c */
+void engine_fill_host(struct engine *e, struct lsm_host *host);
+
+/* keeper.c */
+void keeper_start(struct engine *e);
+void keeper_stop(struct engine *e);
+
+/* strand.c: the owner brackets each write (version into the memtable, record into the strand) with
+ * these, so that a sealer sees both or neither. Parks while a sealer is inside. */
+void strand_enter(struct txn *t);
+void strand_leave(struct txn *t);
+/* On a background thread: every strand that may hold records of versions in a sealed memtable is
+ * appended. Blocks. */
+void strands_reserve_all(struct engine *e);
+
+/* txn.c: the txid that the next write carries; makes it at first use. */
+MUST_CHECK
+int txn_write_txid(struct txn *t, txid_t *txid);
 
 /* publish.c */
 void publisher_init(struct publisher *p, struct env *env);

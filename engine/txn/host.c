@@ -1,0 +1,107 @@
+/* What the transaction room lends to the LSM room (lsm.h, struct lsm_host).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/txn/engine_int.h"
+
+/* TXN-2: dead only by an abort record or by the end of its incarnation. */
+static enum lsm_status
+host_resolve(void *arg, txid_t txid, scn_t *scn)
+{
+    struct engine *e = arg;
+
+    switch (status_get(e->status, txid, scn)) {
+    case TXID_COMMITTED:
+        return LSM_COMMITTED;
+    case TXID_ABORTED:
+        return LSM_DEAD;
+    case TXID_OPEN:
+        break;
+    }
+    return txid_incarnation(txid) == engine_incarnation(e) ? LSM_OPEN : LSM_DEAD;
+}
+
+static struct lsn
+host_floor(void *arg)
+{
+    struct engine *e = arg;
+
+    if (engine_is_writable(e))
+        return redo_reserved(e->redo);
+    return lsn_make(atomic_load_explicit(&e->applied_lsn, memory_order_acquire));
+}
+
+static int
+host_settle(void *arg, struct lsn *end)
+{
+    struct engine *e = arg;
+
+    if (engine_is_writable(e)) {
+        strands_reserve_all(e);
+        *end = redo_reserved(e->redo);
+        redo_kick(e->redo);
+    } else {
+        *end = lsn_make(atomic_load_explicit(&e->dispatched_lsn, memory_order_acquire));
+    }
+    return 0;
+}
+
+static int
+host_wait_durable(void *arg, incarnation_t inc, struct lsn lsn)
+{
+    struct engine *e = arg;
+
+    if (inc != engine_incarnation(e) || redo_incarnation(e->redo) == 0)
+        return 0;
+    return redo_wait_durable(e->redo, lsn);
+}
+
+static uint64_t
+host_ended(void *arg)
+{
+    struct engine *e = arg;
+
+    return atomic_load_explicit(&e->ended_count, memory_order_acquire);
+}
+
+static scn_t
+host_tip(void *arg)
+{
+    return engine_newest_scn(arg);
+}
+
+static int
+release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end)
+{
+    struct engine *e = arg;
+    struct lsn from;
+
+    (void)first;
+    (void)end;
+    redo_release(e->redo, inc, lsm_redo_needed(e->lsm, inc, &from) ? from : LSN_MAX);
+    return 0;
+}
+
+/* Recovery positions have moved: redo below them is needed for recovery no more. */
+static void
+host_installed(void *arg)
+{
+    struct engine *e = arg;
+
+    if (e->redo != NULL)
+        (void)redo_each(e->redo, release_redo, e);
+}
+
+void
+engine_fill_host(struct engine *e, struct lsm_host *host)
+{
+    *host = (struct lsm_host){
+        .arg = e,
+        .resolve = host_resolve,
+        .floor = host_floor,
+        .settle = host_settle,
+        .wait_durable = host_wait_durable,
+        .ended = host_ended,
+        .tip = host_tip,
+        .installed = host_installed,
+    };
+}

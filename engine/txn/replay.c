@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/txn/replay.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/lsm/version.h"
+#include "engine/txn/engine_int.h"
+
+/* ---- one record ------------------------------------------------------------------------------ */
+
+int
+replay_op(struct engine *e, incarnation_t inc, struct lsn lsn, txid_t txid,
+          const struct redo_op *op, bool filter)
+{
+    struct lsm_tree *tree = lsm_tree_find(e->lsm, op->tree);
+
+    if (tree == NULL) /* dropped, and no moment sees it any more */
+        return 0;
+    if (filter && !lsm_replay_needed(tree, inc, lsn))
+        return 0;
+    return lsm_write(tree, op->key, NULL, txid, op->seq,
+                     op->kind == REDO_OP_DELETE ? VERSION_DELETE : VERSION_PUT, op->value);
+}
+
+static int
+replay_commit(struct engine *e, const struct redo_record *rec)
+{
+    struct redo_commit c;
+    int rc = redo_decode_commit(rec, &c);
+
+    if (rc != 0)
+        return rc;
+    (void)status_set_committed(e->status, c.txid, c.scn);
+    for (uint32_t i = 0; i < c.child_count; i++)
+        (void)status_set_committed(e->status, redo_child(c.children, i), c.scn);
+    times_note(&e->times, c.scn, c.time_us);
+    if (atomic_load_explicit(&e->newest, memory_order_relaxed) < c.scn)
+        atomic_store_explicit(&e->newest, c.scn, memory_order_release);
+    atomic_fetch_add_explicit(&e->ended_count, 1, memory_order_release);
+    return 0;
+}
+
+static int
+replay_abort(struct engine *e, const struct redo_record *rec)
+{
+    struct redo_abort a;
+    int rc = redo_decode_abort(rec, &a);
+
+    if (rc != 0)
+        return rc;
+    (void)status_set_aborted(e->status, a.txid);
+    for (uint32_t i = 0; i < a.child_count; i++)
+        (void)status_set_aborted(e->status, redo_child(a.children, i));
+    atomic_fetch_add_explicit(&e->ended_count, 1, memory_order_release);
+    return 0;
+}
+
+static int
+replay_tree(struct engine *e, const struct redo_record *rec, bool filter)
+{
+    struct redo_tree t;
+    int rc = redo_decode_tree(rec, &t);
+
+    if (rc != 0 || (filter && !lsm_trees_need(e->lsm, rec->inc, rec->lsn)))
+        return rc;
+    if (rec->type == REDO_TREE_CREATE)
+        (void)lsm_tree_create(e->lsm, t.tree, t.txid);
+    else
+        lsm_tree_drop(e->lsm, t.tree, t.txid);
+    return 0;
+}
+
+static int
+replay_restore_point(struct engine *e, const struct redo_record *rec)
+{
+    struct redo_restore_point p;
+    struct lsm_pin pin;
+    int rc = redo_decode_restore_point(rec, &p);
+
+    if (rc != 0)
+        return rc;
+    pin = (struct lsm_pin){ .at = p.moment, .guaranteed = p.guaranteed, .time_us = p.time_us };
+    snprintf(pin.name, sizeof pin.name, "%.*s", (int)p.name.size, (const char *)p.name.data);
+    rc = p.dropped ? lsm_pin_drop(e->lsm, pin.name) : lsm_pin_put(e->lsm, &pin, true);
+    /* Read again after a crash, or older than the history that this node has. */
+    if (rc == ERR_UNDEFINED_OBJECT || rc == ERR_SNAPSHOT_TOO_OLD)
+        rc = 0;
+    return rc;
+}
+
+static int
+replay_ids(struct engine *e, const struct redo_record *rec)
+{
+    struct redo_ids ids;
+    struct manifest *m = lsm_manifest(e->lsm);
+    char name[REDO_NAME_MAX + 1];
+    uint64_t have, before;
+    int rc = redo_decode_ids(rec, &ids);
+
+    if (rc != 0)
+        return rc;
+    snprintf(name, sizeof name, "%.*s", (int)ids.name.size, (const char *)ids.name.data);
+    have = manifest_counter(m, name);
+    return have >= ids.next ? 0 : manifest_counter_add(m, name, ids.next - have, &before);
+}
+
+int
+replay_other(struct engine *e, const struct redo_record *rec, bool filter)
+{
+    scn_t horizon;
+    int rc;
+
+    switch (rec->type) {
+    case REDO_COMMIT:
+        return replay_commit(e, rec);
+    case REDO_ABORT:
+        return replay_abort(e, rec);
+    case REDO_TREE_CREATE:
+    case REDO_TREE_DROP:
+        return replay_tree(e, rec, filter);
+    case REDO_RESTORE_POINT:
+        return replay_restore_point(e, rec);
+    case REDO_IDS:
+        return replay_ids(e, rec);
+    case REDO_HORIZON:
+        rc = redo_decode_horizon(rec, &horizon);
+        /* In recovery the manifest has it already, or it was not used yet. */
+        return rc != 0 || filter ? rc : undo_follow_horizon(e->undo, horizon);
+    case REDO_CHECKPOINT:
+    case REDO_TIME_MARK:
+    case REDO_INCARNATION:
+        return 0;
+    case REDO_WRITES:
+        break;
+    }
+    return DIAG(ERR_CORRUPT, "redo record of unexpected type %d at LSN %" PRIu64, (int)rec->type,
+                rec->lsn.v);
+}
+
+/* ---- recovery -------------------------------------------------------------------------------- */
+
+/* Recovery is one thread: a value that came in parts is put together here. */
+struct recovery {
+    struct engine *engine;
+    struct writer parts;
+};
+
+static int
+recover_writes(struct recovery *r, const struct redo_record *rec)
+{
+    struct redo_writes w;
+    struct redo_op op;
+    int rc = redo_decode_writes(rec, &w);
+
+    while (rc == 0 && (rc = redo_op_next(&w, &op)) == 0) {
+        if (op.kind == REDO_OP_PUT_PART) {
+            wr_slice(&r->parts, op.value);
+            continue;
+        }
+        if (r->parts.size != 0) {
+            wr_slice(&r->parts, op.value);
+            op.value = wr_view(&r->parts);
+        }
+        rc = replay_op(r->engine, rec->inc, rec->lsn, w.txid, &op, true);
+        wr_reset(&r->parts);
+    }
+    return rc == ERR_END ? wr_finish(&r->parts) : rc;
+}
+
+static int
+recover_incarnation(struct recovery *r, incarnation_t inc, struct lsn from)
+{
+    struct engine *e = r->engine;
+    struct redo_cursor *c;
+    struct redo_record rec;
+    int rc = redo_cursor_open(e->redo, inc, from, &c);
+
+    if (rc != 0)
+        return rc;
+    lsm_replay_begin(e->lsm, inc);
+    while ((rc = redo_cursor_next(c, &rec)) == 0) {
+        atomic_store_explicit(&e->applied_lsn, rec.lsn.v, memory_order_release);
+        atomic_store_explicit(&e->dispatched_lsn, rec.end_lsn.v, memory_order_release);
+        if (rec.inc != inc)
+            continue; /* of an ancestor: read in its own turn */
+        rc = rec.type == REDO_WRITES ? recover_writes(r, &rec) : replay_other(e, &rec, true);
+        if (rc != 0)
+            break;
+    }
+    if (rc == ERR_END) {
+        struct lsn end = redo_cursor_lsn(c);
+
+        atomic_store_explicit(&e->applied_lsn, end.v, memory_order_release);
+        atomic_store_explicit(&e->dispatched_lsn, end.v, memory_order_release);
+        lsm_replay_end(e->lsm, inc, end);
+        rc = 0;
+    }
+    redo_cursor_close(c);
+    return rc;
+}
+
+static void
+keep_status(void *arg, txid_t txid, scn_t scn)
+{
+    struct engine *e = arg;
+
+    (void)status_set_committed(e->status, txid, scn);
+}
+
+int
+engine_replay(struct engine *e)
+{
+    struct recovery r = { .engine = e };
+    incarnation_t inc = 0, followed = engine_incarnation(e);
+    struct lsn from;
+    int rc = 0;
+
+    wr_init(&r.parts, ENGINE_VALUE_MAX);
+    lsm_each_status(e->lsm, keep_status, e);
+    for (bool first = true; rc == 0 && lsm_replay_next(e->lsm, inc, first, &inc, &from);
+         first = false) {
+        /* A txid of the incarnation being read may yet commit: none of it is dead. */
+        atomic_store_explicit(&e->inc, inc, memory_order_release);
+        rc = recover_incarnation(&r, inc, from);
+    }
+    atomic_store_explicit(&e->inc, followed, memory_order_release);
+    wr_fini(&r.parts);
+    return rc;
+}
