@@ -119,10 +119,21 @@ MUST_CHECK
 int engine_time_of_scn(struct engine *e, scn_t scn, uint64_t *time_us);
 scn_t engine_horizon(const struct engine *e);
 
+/* HORIZON-3: lowers a limit of the horizon to the positions of members that may be promoted. On the
+ * keeper's thread. Set before the engine opens for writing. */
+struct members_limit {
+    scn_t (*fn)(void *arg, scn_t limit);
+    void *arg;
+};
+void engine_set_members_limit(struct engine *e, const struct members_limit *m);
+
 /* ---- trees ---------------------------------------------------------------------------------- */
 
-/* Trees 1..ENGINE_TREE_RESERVED exist always and are the catalogue's. */
-enum { ENGINE_TREE_RESERVED = 64 };
+/* Trees 1..ENGINE_TREE_RESERVED exist always; all but the last are the catalogue's. */
+enum {
+    ENGINE_TREE_RESERVED = 64,
+    ENGINE_TREE_TIMES = 64, /* the engine's own: commit times (txn/times.c) */
+};
 /* Makes a tree as part of the transaction: gone if it aborts. The id is never used twice. */
 MUST_CHECK
 int txn_tree_create(struct txn *t, tree_id_t *id);

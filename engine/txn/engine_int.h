@@ -73,7 +73,7 @@ struct commit_times {
 struct engine {
     struct env *env;
     struct log *log;
-    char *dir;
+    char *dir, *archive_dir;
     struct engine_options options; /* with the defaults filled in */
     struct env_file *dir_lock;
     uint64_t database_id;
@@ -109,7 +109,12 @@ struct engine {
     struct env_mutex keeper_mutex;
     struct env_cond keeper_wake;
     bool keeper_stop;
-    struct status_mark *status_marks; /* keeper.c; the keeper's */
+    struct status_mark *status_marks; /* keeper.c; the keeper's, as all below */
+    incarnation_t status_inc;
+    uint64_t status_freed, status_mark_count;
+    scn_t exposed_stored;
+    scn_t times_own; /* the commit of the last row of commit times */
+    struct members_limit members_limit;
 
     _Atomic uint64_t commit_count, abort_count;
 };
@@ -217,9 +222,21 @@ int engine_replay(struct engine *e);
 /* host.c */
 void engine_fill_host(struct engine *e, struct lsm_host *host);
 
-/* keeper.c */
+/* engine.c */
+MUST_CHECK
+int engine_end(struct engine *e, struct redo_pos *end);
+void engine_tear_down(struct engine *e);
+
+/* ids.c */
+void ids_fini(struct engine *e);
+
+/* keeper.c: background work of each second. */
 void keeper_start(struct engine *e);
 void keeper_stop(struct engine *e);
+void keeper_fill_policy(struct engine *e, struct undo_policy_host *policy);
+/* What readers were shown before a restart: not more than `tip`. */
+scn_t engine_exposed_scn(struct engine *e, scn_t tip);
+void engine_store_exposed(struct engine *e); /* blocks */
 
 /* strand.c: the owner brackets each write (version into the memtable, record into the strand) with
  * these, so that a sealer sees both or neither. Parks while a sealer is inside. */

@@ -70,6 +70,7 @@ row_fill(const struct txn *t, const struct lsm_newest *n, struct txn_row *row)
     if (!n->found)
         return;
     row->found = n->kind != VERSION_DELETE;
+    row->token[2] = n->kind;
     row->own = n->status == LSM_OPEN;
     row->value = n->value;
     if (!row->own) {
@@ -78,8 +79,10 @@ row_fill(const struct txn *t, const struct lsm_newest *n, struct txn_row *row)
     }
 }
 
+/* `share_key`: an open version that leaves the key alone is in nobody's way; the row is there
+ * whatever becomes of it, but its value is not ours to see. */
 static int
-read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_wait wait,
+read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_wait wait, bool share_key,
             struct txn_row *row)
 {
     for (;;) {
@@ -95,6 +98,10 @@ read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_wait wait
             row_fill(t, &n, row);
             if (row->scn > t->must_see)
                 t->must_see = row->scn;
+            return 0;
+        }
+        if (share_key && n.kind == VERSION_PUT_NO_KEY) {
+            *row = (struct txn_row){ .found = true };
             return 0;
         }
         rc = wait_for_writer(t, tree, key, n.stamp, wait);
@@ -117,7 +124,7 @@ int
 txn_read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_wait wait,
                 struct txn_row *row)
 {
-    int rc = read_newest(t, tree, key, wait, row);
+    int rc = read_newest(t, tree, key, wait, false, row);
 
     return rc != 0 ? rc : refuse_changed(t, row);
 }
@@ -132,13 +139,13 @@ txn_lock_row(struct txn *t, tree_id_t tree, struct slice key, enum row_lock mode
     int rc = txn_write_txid(t, &txid);
 
     if (rc == 0)
-        rc = read_newest(t, tree, key, wait, row);
+        rc = read_newest(t, tree, key, wait, mode == ROW_KEY_SHARE, row);
     if (rc != 0)
         return rc;
     if (!row->own) {
         rc = lock_acquire(t->engine->locks, &t->owner, row_name(tree, key), (int)mode, wait);
         if (rc == 0)
-            rc = read_newest(t, tree, key, wait, row);
+            rc = read_newest(t, tree, key, wait, mode == ROW_KEY_SHARE, row);
     }
     turn_give_back(t);
     return rc != 0 ? rc : refuse_changed(t, row);
@@ -201,6 +208,18 @@ write_and_log(struct txn *t, tree_id_t tree, struct lock_name name, int mode, bo
     return rc;
 }
 
+/* A row that this transaction made must not look like one that merely changed: token[2] keeps the
+ * kind of the version below. */
+static uint8_t
+version_kind_of(enum txn_write_kind kind, const struct txn_row *row)
+{
+    if (kind == TXN_DELETE)
+        return VERSION_DELETE;
+    if (kind == TXN_PUT_NO_KEY && (!row->own || row->token[2] == VERSION_PUT_NO_KEY))
+        return VERSION_PUT_NO_KEY;
+    return VERSION_PUT;
+}
+
 int
 txn_write(struct txn *t, tree_id_t tree, struct slice key, enum txn_write_kind kind,
           struct slice value, const struct txn_row *row)
@@ -218,7 +237,7 @@ txn_write(struct txn *t, tree_id_t tree, struct slice key, enum txn_write_kind k
     w.tree = lsm_tree_find(t->engine->lsm, tree);
     if (w.tree == NULL)
         return DIAG(ERR_INTERNAL, "tree %" PRIu64 " does not exist", tree);
-    w.kind = kind == TXN_DELETE ? VERSION_DELETE : VERSION_PUT;
+    w.kind = version_kind_of(kind, row);
     delay = lsm_admission_delay_us(t->engine->lsm, key.size + value.size);
     if (delay != 0)
         fiber_sleep_us(delay);
@@ -242,7 +261,7 @@ txn_insert(struct txn *t, tree_id_t tree, struct slice key, struct slice value,
     int rc;
 
     do {
-        rc = read_newest(t, tree, key, LOCK_WAIT, existing);
+        rc = read_newest(t, tree, key, LOCK_WAIT, false, existing);
         if (rc == 0 && existing->found) {
             turn_give_back(t);
             return ERR_FILE_EXISTS;

@@ -1,0 +1,243 @@
+/* The keeper: a thread that each second stores commit times, moves the horizon, frees statuses and
+ * notes what readers were shown.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/base/mem.h"
+#include "engine/txn/engine_int.h"
+
+enum { KEEPER_STEP_US = 1000000, STATUS_MARKS = 64, STATUS_LEAF = 4096 };
+
+/* ---- the horizon's policy -------------------------------------------------------------------- */
+
+static scn_t
+policy_scn_at_time(void *arg, uint64_t time_us)
+{
+    scn_t scn;
+
+    if (engine_scn_at_time(arg, time_us, &scn) == 0)
+        return scn;
+    diag_clear();
+    return 0;
+}
+
+static uint64_t
+policy_now(void *arg)
+{
+    struct engine *e = arg;
+
+    return env_wall_us(e->env);
+}
+
+static scn_t
+policy_limit(void *arg)
+{
+    struct engine *e = arg;
+    scn_t limit = engine_oldest_snapshot(e, engine_visible_scn(e));
+
+    return e->members_limit.fn != NULL ? e->members_limit.fn(e->members_limit.arg, limit) : limit;
+}
+
+/* HORIZON-3: the standbys follow the primary's horizon, by redo. */
+static void
+policy_moved(void *arg, scn_t horizon)
+{
+    struct engine *e = arg;
+    struct redo_part part = { .commit_at = REDO_NO_COMMIT, .inc = engine_incarnation(e) };
+    struct writer w;
+
+    if (!engine_is_writable(e))
+        return;
+    wr_init(&w, 0);
+    redo_encode_horizon(&w, horizon);
+    part.data = w.data;
+    part.size = w.size;
+    if (redo_append(e->redo, &part) != 0)
+        diag_clear(); /* it left its role: the next primary has its own horizon */
+    wr_fini(&w);
+}
+
+void
+keeper_fill_policy(struct engine *e, struct undo_policy_host *policy)
+{
+    *policy = (struct undo_policy_host){
+        .arg = e,
+        .scn_at_time = policy_scn_at_time,
+        .now_us = policy_now,
+        .limit = policy_limit,
+        .moved = policy_moved,
+    };
+}
+
+void
+engine_set_members_limit(struct engine *e, const struct members_limit *m)
+{
+    e->members_limit = *m;
+}
+
+/* ---- what readers were shown ----------------------------------------------------------------- */
+
+static const char EXPOSED_BLOB[] = "exposed scn";
+
+scn_t
+engine_exposed_scn(struct engine *e, scn_t tip)
+{
+    scn_t scn = lsm_horizon(e->lsm);
+    uint64_t sequence;
+    struct reader r;
+    struct writer w;
+
+    wr_init(&w, 64);
+    if (manifest_get_blob(lsm_manifest(e->lsm), EXPOSED_BLOB, &sequence, &w) == 0) {
+        incarnation_t inc;
+        scn_t shown, part;
+
+        rd_init(&r, w.data, w.size);
+        inc = rd_u32(&r);
+        shown = rd_u64(&r);
+        part = lsm_part(e->lsm, inc, engine_incarnation(e));
+        if (shown > part)
+            shown = part;
+        if (rd_ok(&r) && shown > scn)
+            scn = shown;
+    }
+    wr_fini(&w);
+    return scn < tip ? scn : tip;
+}
+
+void
+engine_store_exposed(struct engine *e)
+{
+    struct manifest *m = lsm_manifest(e->lsm);
+    scn_t scn = engine_visible_scn(e);
+    uint64_t sequence = 0;
+    struct writer w;
+
+    if (scn == e->exposed_stored)
+        return;
+    wr_init(&w, 64);
+    if (manifest_get_blob(m, EXPOSED_BLOB, &sequence, &w) != 0)
+        sequence = 0;
+    wr_reset(&w);
+    wr_u32(&w, engine_incarnation(e));
+    wr_u64(&w, scn);
+    if (manifest_put_blob(m, EXPOSED_BLOB, sequence + 1, wr_view(&w)) == 0)
+        e->exposed_stored = scn;
+    else
+        diag_clear(); /* disk full: readers after a restart may start a little earlier */
+    wr_fini(&w);
+}
+
+/* ---- statuses (STATUS-2) --------------------------------------------------------------------- */
+
+/* All txids of `inc` below `counter` had ended when host.ended was `ended`. */
+struct status_mark {
+    incarnation_t inc;
+    uint64_t counter, ended;
+};
+
+static uint64_t
+oldest_open_counter(struct engine *e)
+{
+    uint64_t low = atomic_load_explicit(&e->next_counter, memory_order_acquire);
+
+    env_mutex_lock(&e->txns_mutex);
+    list_for_each (t, &e->txns, struct txn, engine_link) {
+        txid_t oldest = atomic_load_explicit(&t->oldest, memory_order_acquire);
+
+        if (oldest != 0 && txid_counter(oldest) < low)
+            low = txid_counter(oldest);
+    }
+    env_mutex_unlock(&e->txns_mutex);
+    return low;
+}
+
+/* Frees whole leaves below the mark of which nothing names a txid. */
+static void
+free_statuses(struct engine *e, const struct status_mark *m)
+{
+    while (e->status_freed + STATUS_LEAF <= m->counter) {
+        for (uint64_t c = e->status_freed; c < e->status_freed + STATUS_LEAF; c++)
+            if (lsm_names_txid(e->lsm, txid_make(m->inc, c)))
+                return;
+        e->status_freed += STATUS_LEAF;
+        status_free_below(e->status, m->inc, e->status_freed);
+    }
+}
+
+static void
+sweep_statuses(struct engine *e)
+{
+    struct status_mark *marks = e->status_marks;
+    incarnation_t inc = engine_incarnation(e);
+    uint64_t floor, slot;
+
+    if (!engine_is_writable(e))
+        return;
+    if (e->status_inc != inc) {
+        e->status_inc = inc;
+        e->status_freed = 0;
+        e->status_mark_count = 0;
+    }
+    slot = e->status_mark_count++ % STATUS_MARKS;
+    marks[slot].inc = inc;
+    marks[slot].counter = oldest_open_counter(e);
+    marks[slot].ended = atomic_load_explicit(&e->ended_count, memory_order_acquire);
+    floor = lsm_status_floor(e->lsm, true);
+    for (uint64_t i = 0; i < STATUS_MARKS && i < e->status_mark_count; i++)
+        if (marks[i].inc == inc && marks[i].ended <= floor)
+            free_statuses(e, &marks[i]);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+static void
+keeper_step(struct engine *e)
+{
+    if (engine_is_writable(e) && times_store(e) != 0)
+        diag_clear(); /* tried again in the next step */
+    if (undo_step(e->undo) != 0)
+        diag_clear();
+    sweep_statuses(e);
+    engine_store_exposed(e);
+}
+
+static void
+keeper_th_main(void *arg)
+{
+    struct engine *e = arg;
+
+    env_mutex_lock(&e->keeper_mutex);
+    while (!e->keeper_stop) {
+        if (env_cond_wait_us(&e->keeper_wake, &e->keeper_mutex, KEEPER_STEP_US) || e->keeper_stop)
+            continue;
+        env_mutex_unlock(&e->keeper_mutex);
+        keeper_step(e);
+        env_mutex_lock(&e->keeper_mutex);
+    }
+    env_mutex_unlock(&e->keeper_mutex);
+}
+
+void
+keeper_start(struct engine *e)
+{
+    env_mutex_init(e->env, &e->keeper_mutex);
+    env_cond_init(e->env, &e->keeper_wake);
+    e->status_marks = xcalloc(STATUS_MARKS, sizeof *e->status_marks);
+    e->keeper = env_thread_start(e->env, "engine-keeper", keeper_th_main, e);
+}
+
+void
+keeper_stop(struct engine *e)
+{
+    if (e->keeper == NULL)
+        return;
+    env_mutex_lock(&e->keeper_mutex);
+    e->keeper_stop = true;
+    env_cond_signal(&e->keeper_wake);
+    env_mutex_unlock(&e->keeper_mutex);
+    env_thread_join(e->keeper);
+    e->keeper = NULL;
+    xfree(e->status_marks);
+    env_cond_fini(&e->keeper_wake);
+    env_mutex_fini(&e->keeper_mutex);
+}
