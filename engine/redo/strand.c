@@ -141,7 +141,11 @@ int
 redo_strand_put(struct redo_strand *s, txid_t txid, uint64_t seq, tree_id_t tree, struct slice key,
                 struct slice value)
 {
-    CHECK(key.size <= REDO_KEY_MAX && value.size <= redo_strand_value_max(s));
+    int rc = redo_strand_put_parts(s, txid, seq, tree, key, &value);
+
+    CHECK(key.size <= REDO_KEY_MAX);
+    if (rc != 0)
+        return rc;
     writes_add(s, REDO_OP_PUT, txid, seq, tree, key, value);
     return strand_flush_if_full(s);
 }
