@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/base/task.h"
 
@@ -26,6 +27,14 @@ struct block {
     struct block *prev, *next;
     size_t size;
 };
+static void block_free(struct block *b);
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { MAPS_HUGE = 0 }; /* let the sanitizer see each block */
+#else
+enum { MAPS_HUGE = 1 };
+#endif
+enum { HUGE_PAGE = 2 << 20 };
 static_assert(sizeof(struct block) % 16 == 0, "blocks must keep the alignment of malloc");
 
 struct heap {
@@ -53,7 +62,7 @@ heap_free(struct heap *h)
     while (b != &h->ring) {
         struct block *next = b->next;
 
-        free(b);
+        block_free(b);
         b = next;
     }
     pthread_mutex_destroy(&h->lock);
@@ -106,13 +115,54 @@ block_unlink(struct block *b)
     pthread_mutex_unlock(&h->lock);
 }
 
+/* The first touch of a small page costs microseconds in a virtual machine, and malloc hands large
+ * blocks back at each free: so those are mapped here, aligned, with huge pages asked for. */
+static struct block *
+block_map(size_t total)
+{
+    uint8_t *p, *at;
+    size_t before;
+
+    if (!add_ok(total, (size_t)HUGE_PAGE, &before) || total > PTRDIFF_MAX / 2)
+        return NULL;
+    total = (total + 4095) & ~(size_t)4095;
+    p = mmap(NULL, total + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    before = -(uintptr_t)p & (HUGE_PAGE - 1);
+    at = p + before;
+    if (before != 0)
+        munmap(p, before);
+    munmap(at + total, HUGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(at, total, MADV_HUGEPAGE);
+#endif
+    return (struct block *)(void *)at;
+}
+
+static bool
+block_is_mapped(size_t size)
+{
+    return MAPS_HUGE && size >= MEM_HUGE_BLOCK;
+}
+
+static void
+block_free(struct block *b)
+{
+    if (block_is_mapped(b->size))
+        munmap(b, (b->size + sizeof *b + 4095) & ~(size_t)4095);
+    else
+        free(b);
+}
+
 void *
 xmalloc(size_t size)
 {
     size_t total;
     struct block *b;
 
-    if (!add_ok(size, sizeof *b, &total) || (b = malloc(total)) == NULL)
+    if (!add_ok(size, sizeof *b, &total) ||
+        (b = block_is_mapped(size) ? block_map(total) : malloc(total)) == NULL)
         PANIC("out of memory: %zu bytes", size);
     block_link(b, task_current_or_null != NULL ? task_current_or_null->heap : NULL, size);
 #ifdef RD_DEBUG
@@ -161,7 +211,7 @@ xfree(void *p)
 #ifdef RD_DEBUG
     memset(p, 0xdd, b->size);
 #endif
-    free(b);
+    block_free(b);
 }
 
 /* The block lies below an aligned address; the pointer to it stands just before that. */

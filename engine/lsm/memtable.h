@@ -124,7 +124,7 @@ struct memtable_version *memtable_find(struct memtable *mt, struct slice key);
 /* Walks keys in order, both ways. What was in the memtable when the iterator was last positioned by
  * a seek is met exactly once, whatever is inserted meanwhile; what is added later may or may not
  * be. Needs no closing. */
-enum { MEMTABLE_ITER_BATCH = 32 };
+enum { MEMTABLE_ITER_BATCH = 64 };
 struct memtable_iter {
     struct memtable *mt;
     struct memtable_entry *entry; /* the current one; NULL: past either end */
