@@ -17,7 +17,8 @@ static struct sim *sim;
 static void
 put(struct env_file *f, const void *data, size_t size, uint64_t offset)
 {
-    ck_assert_int_eq(env_pwrite(f, data, size, offset), 0);
+    if (env_pwrite(f, data, size, offset) != 0) /* an assertion that holds costs a system call */
+        ck_abort();
 }
 
 static struct env_file *
@@ -450,9 +451,9 @@ reader_main(void *arg)
     for (int s = 0; s < SECTORS; s++) {
         uint8_t value = buf[s * SECTOR];
 
-        for (int i = 0; i < SECTOR; i++)
-            ck_assert_uint_eq(buf[s * SECTOR + i], value);
-        ck_assert_msg(sector_may_be(m, s, value), "sector %d holds %u", s, value);
+        if (memcmp(buf + s * SECTOR, buf + s * SECTOR + 1, SECTOR - 1) != 0 ||
+            !sector_may_be(m, s, value))
+            ck_abort_msg("sector %d holds %u", s, value);
         m->now[s] = value;
     }
     env_close(f);
