@@ -72,9 +72,9 @@ struct redo_frame {
     size_t buffer_size; /* a multiple of ENV_ALIGN */
     _Atomic uint32_t refs;
     struct redo_frame_pool *pool; /* NULL: on the heap */
+    bool is_recent;               /* in redo_frame_pool.recent, which then holds a reference */
     struct list place;            /* in redo_frame_pool.places */
     struct list queued;           /* in the log writer's queue, or the pool's free list */
-    uint64_t file_offset;         /* log writer: where it goes */
 };
 
 /* The header's bytes alone: magic, version, flags and sizes are checked, the CRC is not.

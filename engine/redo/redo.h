@@ -67,7 +67,7 @@ struct redo_options {
 
 /* Scans the redo files of all incarnations. A bad frame at the end of an incarnation's last file is
  * a torn tail, and that log ends before it, if no valid write after it says that its LSN had been
- * durable (REDO-F4). Else ERR_CORRUPT naming file and offset; a file missing between two others
+ * durable (LOG-4). Else ERR_CORRUPT naming file and offset; a file missing between two others
  * ERR_NO_FILE naming it. Nothing is ever truncated. Blocks. */
 MUST_CHECK
 int redo_open(const struct redo_options *o, struct redo **out);
@@ -162,7 +162,7 @@ int redo_wait_durable(struct redo *r, struct lsn lsn);
  * that position ({0, REDO_LSN_FIRST}: nothing yet). Blocks. */
 MUST_CHECK
 int redo_start_following(struct redo *r, const struct redo_pos *from);
-/* Takes a verified frame, as is, to the own log (REDO-F6): it must begin at the log's end, belong
+/* Takes a verified frame, as is, to the own log (LOG-6): it must begin at the log's end, belong
  * to the incarnation that the lineage names there on the way to `target`, and its chain must fit.
  * Parks when too much is waiting to be written. ERR_ROLE when not following; ERR_DIVERGED;
  * ERR_AGAIN when it lies (partly) below the end and is therefore a duplicate; ERR_NOT_FOUND when it
@@ -205,7 +205,7 @@ int redo_cursor_open(struct redo *r, incarnation_t target, struct lsn from,
 void redo_cursor_close(struct redo_cursor *c); /* NULL allowed */
 /* The next frame; the reference is the cursor's until its next call (take an own one to keep it).
  * ERR_END at the end of what is sealed (try again when on_sealed has told of more) or of target's
- * redo. ERR_CORRUPT naming file and offset, ERR_NO_FILE naming the file that is missing (REDO-F5).
+ * redo. ERR_CORRUPT naming file and offset, ERR_NO_FILE naming the file that is missing (LOG-5).
  * After an error other than ERR_END the cursor stays where it was: it may be tried again after
  * repair. */
 MUST_CHECK

@@ -43,10 +43,19 @@ redo_strand_is_empty(const struct redo_strand *s)
 }
 
 /* A write of `txid` (the transaction's or a savepoint's) with its seq. When the strand passes
- * REDO_STRAND_FLUSH it is appended: then it parks, and fails as redo_append does. */
+ * REDO_STRAND_FLUSH it is appended: then it parks, and fails as redo_append does; what was in it is
+ * gone then, and the transaction can only be rolled back.
+ *
+ * A large value goes ahead in pieces, *before* its version is put into the memtable: put_parts
+ * takes the leading pieces off `value` and leaves the rest, which redo_strand_put then takes. It
+ * does nothing for a value of at most redo_strand_value_max bytes. */
+MUST_CHECK
+int redo_strand_put_parts(struct redo_strand *s, txid_t txid, uint64_t seq, tree_id_t tree,
+                          struct slice key, struct slice *value);
 MUST_CHECK
 int redo_strand_put(struct redo_strand *s, txid_t txid, uint64_t seq, tree_id_t tree,
                     struct slice key, struct slice value);
+size_t redo_strand_value_max(const struct redo_strand *s);
 MUST_CHECK
 int redo_strand_delete(struct redo_strand *s, txid_t txid, uint64_t seq, tree_id_t tree,
                        struct slice key);

@@ -1,0 +1,406 @@
+/* The file thread: makes files ahead of use, archives full ones, recycles or removes those that
+ * nobody needs.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "engine/base/mem.h"
+#include "engine/redo/redo_int.h"
+
+enum { SPARE_CHUNK = 1 << 20, RETRY_US = 1000000 };
+
+/* ---- spares -------------------------------------------------------------------------------- */
+
+static void
+spare_name(uint64_t number, char out[64])
+{
+    snprintf(out, 64, "spare-%016llx.redo", (unsigned long long)number);
+}
+
+MUST_CHECK
+static int
+spare_fill(struct env_file *file, uint64_t size)
+{
+    uint8_t *zeros = xaligned(ENV_ALIGN, SPARE_CHUNK);
+    int rc = 0;
+
+    memset(zeros, 0, SPARE_CHUNK);
+    for (uint64_t offset = 0; rc == 0 && offset < size; offset += SPARE_CHUNK) {
+        size_t want = size - offset < SPARE_CHUNK ? (size_t)(size - offset) : SPARE_CHUNK;
+
+        rc = env_pwrite(file, zeros, want, offset);
+    }
+    if (rc == 0)
+        rc = env_sync(file);
+    xfree_aligned(zeros);
+    return rc;
+}
+
+/* Written with zeros and synced, so that the log's writes neither allocate nor change the size. */
+MUST_CHECK
+static int
+spare_make(struct redo_files *fs, uint64_t number)
+{
+    char tmp[REDO_PATH_MAX], path[REDO_PATH_MAX], name[64];
+    struct env_file *file;
+    int rc;
+
+    spare_name(number, name);
+    redo_path(path, fs->dir, name, "");
+    redo_path(tmp, fs->dir, name, ".tmp");
+    rc = env_open(fs->env, tmp, ENV_WRITE | ENV_CREATE | ENV_TRUNCATE | ENV_DIRECT, &file);
+    if (rc != 0)
+        return rc;
+    rc = spare_fill(file, fs->file_bytes);
+    env_close(file);
+    if (rc == 0)
+        rc = env_rename(fs->env, tmp, path);
+    if (rc == 0)
+        rc = env_sync_dir(fs->env, fs->dir);
+    if (rc != 0)
+        (void)!env_unlink(fs->env, tmp);
+    return rc;
+}
+
+/* Locked at entry and at return. */
+static void
+step_spare(struct redo_files *fs)
+{
+    uint64_t number = fs->next_spare++;
+    int rc;
+
+    env_mutex_unlock(&fs->lock);
+    rc = spare_make(fs, number);
+    env_mutex_lock(&fs->lock);
+    fs->rc_spare = rc;
+    if (rc == 0)
+        redo_files_add_spare(fs, number);
+    atomic_store(&fs->disk_full, rc != 0 && fs->spare_count == 0);
+    env_cond_broadcast(&fs->done);
+}
+
+/* ---- archive ------------------------------------------------------------------------------- */
+
+static struct redo_file *
+next_to_archive(struct redo_files *fs)
+{
+    if (fs->archive_dir[0] == '\0')
+        return NULL;
+    list_for_each (f, &fs->files, struct redo_file, link) {
+        if (!f->is_archived && !f->is_active && lsn_lt(f->head.start.lsn, f->end.lsn))
+            return f;
+    }
+    return NULL;
+}
+
+/* Bytes in use of a file that was closed in an earlier life: to its end by its frames. */
+MUST_CHECK
+static int
+archive_measure(struct redo_files *fs, struct redo_file *f, uint64_t *size)
+{
+    struct redo_source source;
+    uint64_t offset = REDO_FILE_HEADER;
+    struct lsn lsn = f->head.start.lsn;
+    char path[REDO_PATH_MAX];
+    int rc;
+
+    redo_source_init(&source, fs->env);
+    redo_files_file_path(fs, f, path);
+    rc = redo_source_open(&source, path);
+    while (rc == 0 && lsn_lt(lsn, f->end.lsn)) {
+        struct redo_unit unit;
+
+        rc = redo_source_unit(&source, offset, lsn, true, false, &unit);
+        if (rc == ERR_END)
+            rc = DIAG(ERR_CORRUPT, "%s: no frame at offset %llu", path, (unsigned long long)offset);
+        if (rc == 0) {
+            offset = unit.next_offset;
+            lsn = redo_frame_end(&unit.head);
+        }
+    }
+    redo_source_fini(&source);
+    *size = offset;
+    return rc;
+}
+
+/* Locked at entry and at return. Every frame is verified before the copy is made: the archive
+ * spreads no damage. */
+static int
+step_archive(struct redo_files *fs, struct redo_file *f)
+{
+    char from[REDO_PATH_MAX], to[REDO_PATH_MAX], name[64];
+    uint64_t size = 0;
+    int rc;
+
+    f->refs++;
+    redo_files_file_path(fs, f, from);
+    redo_file_name(f->head.start.inc, f->head.start.lsn, name);
+    redo_path(to, fs->archive_dir, name, ".redo.zst");
+    env_mutex_unlock(&fs->lock);
+    rc = archive_measure(fs, f, &size);
+    if (rc == 0)
+        rc = redo_archive_copy(fs->env, from, size, fs->archive_dir, to);
+    env_mutex_lock(&fs->lock);
+    f->refs--;
+    if (rc == 0) {
+        f->is_archived = true;
+        fs->archived_count++;
+    }
+    return rc;
+}
+
+/* ---- retention ----------------------------------------------------------------------------- */
+
+static struct lsn
+released_to(const struct redo_files *fs, incarnation_t inc)
+{
+    for (uint32_t i = 0; i < fs->release_count; i++) {
+        if (fs->releases[i].inc == inc)
+            return fs->releases[i].lsn;
+    }
+    return lsn_make(0);
+}
+
+/* The last file of an incarnation that is only partly released stays: it holds the log's end. */
+static bool
+is_released(const struct redo_files *fs, const struct redo_file *f)
+{
+    struct lsn released = released_to(fs, f->head.start.inc);
+    bool is_last =
+        f->link.next == &fs->files ||
+        container_of(f->link.next, struct redo_file, link)->head.start.inc != f->head.start.inc;
+
+    if (f->is_active || (is_last && f->head.start.inc == fs->current))
+        return false;
+    return is_last ? released.v == LSN_MAX.v : lsn_le(f->end.lsn, released);
+}
+
+static bool
+pin_needs(const struct redo *r, const struct redo_pin *pin, const struct redo_file *f)
+{
+    incarnation_t inc = f->head.start.inc;
+
+    if (pin->lost || lsn_le(f->end.lsn, pin->lsn))
+        return false;
+    return inc == pin->inc || (inc > pin->inc && lineage_redo_at(&r->lineage, r->files.current,
+                                                                 f->head.start.lsn) == inc);
+}
+
+static bool
+is_pinned(const struct redo *r, const struct redo_file *f)
+{
+    list_for_each (pin, &r->files.pins, struct redo_pin, link) {
+        if (pin_needs(r, pin, f))
+            return true;
+    }
+    return false;
+}
+
+/* What is kept for pins alone has a budget: when it is spent, the oldest claim is lost. */
+static void
+shed_pins(struct redo *r)
+{
+    struct redo_files *fs = &r->files;
+
+    for (;;) {
+        struct redo_pin *oldest = NULL;
+        uint64_t kept = 0;
+
+        list_for_each (f, &fs->files, struct redo_file, link) {
+            if (is_released(fs, f) && is_pinned(r, f))
+                kept += f->size;
+        }
+        if (kept <= fs->keep_bytes)
+            return;
+        list_for_each (pin, &fs->pins, struct redo_pin, link) {
+            if (!pin->lost && (oldest == NULL || lsn_lt(pin->lsn, oldest->lsn)))
+                oldest = pin;
+        }
+        if (oldest == NULL)
+            return;
+        oldest->lost = true;
+    }
+}
+
+/* The oldest file of an incarnation that may go. Files of one go in order only, so that what is
+ * there never has a hole. */
+static struct redo_file *
+next_to_retire(struct redo *r)
+{
+    struct redo_files *fs = &r->files;
+    incarnation_t seen = 0;
+
+    shed_pins(r);
+    list_for_each (f, &fs->files, struct redo_file, link) {
+        bool is_first = f->head.start.inc != seen;
+
+        seen = f->head.start.inc;
+        if (is_first && !f->is_active && f->refs == 0 && is_released(fs, f) && !is_pinned(r, f) &&
+            (fs->archive_dir[0] == '\0' || f->is_archived || f->head.start.lsn.v == f->end.lsn.v))
+            return f;
+    }
+    return NULL;
+}
+
+/* Locked at entry and at return. */
+static int
+step_retire(struct redo_files *fs, struct redo_file *f)
+{
+    bool recycle = fs->spare_count < fs->spare_want && f->size == fs->file_bytes;
+    uint64_t number = recycle ? fs->next_spare++ : 0;
+    char path[REDO_PATH_MAX], to[REDO_PATH_MAX], name[64];
+    int rc;
+
+    redo_files_file_path(fs, f, path);
+    spare_name(number, name);
+    redo_path(to, fs->dir, name, "");
+    list_remove(&f->link);
+    xfree(f);
+    env_mutex_unlock(&fs->lock);
+    rc = recycle ? env_rename(fs->env, path, to) : env_unlink(fs->env, path);
+    if (rc == 0)
+        rc = env_sync_dir(fs->env, fs->dir);
+    env_mutex_lock(&fs->lock);
+    if (rc == 0 && recycle) {
+        redo_files_add_spare(fs, number);
+        fs->rc_spare = 0;
+        atomic_store(&fs->disk_full, false);
+        env_cond_broadcast(&fs->done);
+    }
+    return rc;
+}
+
+/* ---- the thread ---------------------------------------------------------------------------- */
+
+/* Does one thing; false when there is nothing to do. A step that fails is tried again later. */
+static bool
+step(struct redo *r, bool *failed)
+{
+    struct redo_files *fs = &r->files;
+    struct redo_file *f;
+
+    f = next_to_retire(r);
+    if (f != NULL) {
+        *failed = step_retire(fs, f) != 0;
+        return true;
+    }
+    if (fs->spare_count < fs->spare_want) {
+        step_spare(fs);
+        *failed = fs->rc_spare != 0;
+        return true;
+    }
+    f = next_to_archive(fs);
+    if (f != NULL) {
+        *failed = step_archive(fs, f) != 0;
+        return true;
+    }
+    return false;
+}
+
+void
+redo_files_thread(void *arg)
+{
+    struct redo *r = arg;
+    struct redo_files *fs = &r->files;
+
+    env_mutex_lock(&fs->lock);
+    while (!fs->stopping) {
+        bool failed = false;
+
+        fs->busy = true;
+        if (!step(r, &failed)) {
+            fs->busy = false;
+            env_cond_broadcast(&fs->done);
+            env_cond_wait(&fs->work, &fs->lock);
+        } else if (failed) {
+            /* Whoever releases redo or makes room wakes us earlier. */
+            fs->busy = false;
+            env_cond_broadcast(&fs->done);
+            (void)env_cond_wait_us(&fs->work, &fs->lock, RETRY_US);
+        }
+    }
+    env_mutex_unlock(&fs->lock);
+}
+
+void
+redo_files_start(struct redo *r)
+{
+    r->files.thread = env_thread_start(r->env, "redo-files", redo_files_thread, r);
+}
+
+void
+redo_files_settle(struct redo *r)
+{
+    struct redo_files *fs = &r->files;
+
+    env_mutex_lock(&fs->lock);
+    fs->busy = true;
+    env_cond_signal(&fs->work);
+    while (fs->busy && !fs->stopping)
+        env_cond_wait(&fs->done, &fs->lock);
+    env_mutex_unlock(&fs->lock);
+}
+
+/* ---- claims -------------------------------------------------------------------------------- */
+
+void
+redo_release(struct redo *r, incarnation_t inc, struct lsn lsn)
+{
+    struct redo_files *fs = &r->files;
+    struct redo_release_mark *mark = NULL;
+
+    env_mutex_lock(&fs->lock);
+    for (uint32_t i = 0; i < fs->release_count; i++) {
+        if (fs->releases[i].inc == inc)
+            mark = &fs->releases[i];
+    }
+    if (mark == NULL) {
+        fs->releases = xrealloc(fs->releases, (fs->release_count + 1) * sizeof *fs->releases);
+        mark = &fs->releases[fs->release_count++];
+        *mark = (struct redo_release_mark){ inc, { 0 } };
+    }
+    if (lsn_lt(mark->lsn, lsn)) {
+        mark->lsn = lsn;
+        env_cond_signal(&fs->work);
+    }
+    env_mutex_unlock(&fs->lock);
+}
+
+void
+redo_pin(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct lsn lsn)
+{
+    *pin = (struct redo_pin){ .inc = inc, .lsn = lsn };
+    env_mutex_lock(&r->files.lock);
+    list_push_back(&r->files.pins, &pin->link);
+    env_mutex_unlock(&r->files.lock);
+}
+
+void
+redo_pin_move(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct lsn lsn)
+{
+    env_mutex_lock(&r->files.lock);
+    pin->inc = inc;
+    pin->lsn = lsn;
+    env_cond_signal(&r->files.work);
+    env_mutex_unlock(&r->files.lock);
+}
+
+bool
+redo_pin_is_lost(struct redo *r, const struct redo_pin *pin)
+{
+    bool lost;
+
+    env_mutex_lock(&r->files.lock);
+    lost = pin->lost;
+    env_mutex_unlock(&r->files.lock);
+    return lost;
+}
+
+void
+redo_unpin(struct redo *r, struct redo_pin *pin)
+{
+    env_mutex_lock(&r->files.lock);
+    list_remove(&pin->link);
+    env_cond_signal(&r->files.work);
+    env_mutex_unlock(&r->files.lock);
+}

@@ -1,0 +1,257 @@
+/* The log threads. Each in turn seals what is complete, takes what is queued, writes it in one call
+ * and publishes. While one waits for the disk, the other may issue the next write.
+ *
+ * Sleeping and waking: a thread that is awake and has not yet taken its batch is "searching"; while
+ * there is one, nobody needs to be woken, for it will take all that is there. It stops searching
+ * before it looks for the last time, and an appender completes its part before it looks for a
+ * searcher: one of the two sees the other.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/redo/redo_int.h"
+
+struct batch {
+    struct redo_frame *frames[REDO_WRITE_FRAMES];
+    struct iovec iov[REDO_WRITE_FRAMES];
+    int count;
+    uint64_t bytes;
+    uint64_t offset;
+    uint64_t ticket;
+    struct env_file *handle;
+};
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+int
+redo_writer_open_file(struct redo *r, const struct redo_pos *start, bool wait)
+{
+    int rc;
+
+    CHECK(r->seal.file == NULL);
+    rc = redo_files_begin(r, start, wait, &r->seal.file, &r->seal.handle);
+    if (rc == 0) {
+        r->seal.offset = REDO_FILE_HEADER;
+        r->seal.tail = *start;
+    }
+    return rc;
+}
+
+/* Forced like every write, so that the next start knows where this file's redo ends even if its
+ * last frame goes bad (LOG-4). */
+static void
+writer_mark_end(struct redo *r)
+{
+    struct redo_local local = { .flags = REDO_LOCAL_CLOSE,
+                                .sequence = r->seal.file->head.sequence,
+                                .offset = r->seal.offset,
+                                .durable = r->seal.tail.lsn,
+                                .lsn = r->seal.tail.lsn };
+    int rc;
+
+    memset(r->seal.page, 0, ENV_ALIGN);
+    redo_local_encode(&local, r->seal.page);
+    rc = env_pwrite(r->seal.handle, r->seal.page, ENV_ALIGN, r->seal.offset);
+    if (rc == 0 && r->options.fdatasync)
+        rc = env_sync(r->seal.handle);
+    if (rc != 0)
+        PANIC("redo could not be written: %s", diag_last()->message);
+}
+
+void
+redo_writer_close_file(struct redo *r)
+{
+    struct redo_files *fs = &r->files;
+    struct redo_file *f = r->seal.file;
+
+    if (f == NULL)
+        return;
+    if (r->seal.offset + ENV_ALIGN <= f->size)
+        writer_mark_end(r);
+    env_close(r->seal.handle);
+    r->seal.handle = NULL;
+    r->seal.file = NULL;
+    env_mutex_lock(&fs->lock);
+    f->is_active = false;
+    f->end = r->seal.tail;
+    f->end_offset = r->seal.offset;
+    if (r->seal.offset > f->size)
+        f->size = r->seal.offset;
+    env_cond_signal(&fs->work);
+    env_mutex_unlock(&fs->lock);
+}
+
+/* A new file is begun only when all that went to the old one is durable: that it exists proves that
+ * the one before it is whole. */
+static void
+writer_switch_file(struct redo *r, incarnation_t inc)
+{
+    struct redo_pos start = r->seal.tail;
+    int rc;
+
+    env_mutex_lock(&r->publish.lock);
+    while (r->publish.in_flight > 0)
+        env_cond_wait(&r->publish.changed, &r->publish.lock);
+    env_mutex_unlock(&r->publish.lock);
+    redo_writer_close_file(r);
+    start.inc = inc;
+    rc = redo_writer_open_file(r, &start, true);
+    if (rc != 0)
+        PANIC("no redo file could be begun: %s", diag_last()->message);
+}
+
+/* ---- a batch ------------------------------------------------------------------------------- */
+
+static bool
+writer_fits(const struct redo *r, const struct redo_frame *f)
+{
+    const struct redo_file *file = r->seal.file;
+
+    return file != NULL && file->head.start.inc == f->head.inc &&
+           (r->seal.offset == REDO_FILE_HEADER || r->seal.offset + f->buffer_size <= file->size);
+}
+
+static void
+writer_add(struct redo *r, struct batch *b, struct redo_frame *f)
+{
+    const struct redo_frame_head *h = &f->head;
+    struct redo_local local = { .sequence = r->seal.file->head.sequence,
+                                .offset = r->seal.offset,
+                                .durable = redo_durable(r),
+                                .lsn = h->lsn,
+                                .size = (uint32_t)f->bytes_size };
+
+    redo_local_encode(&local, f->buffer);
+    b->frames[b->count] = f;
+    b->iov[b->count++] = (struct iovec){ f->buffer, f->buffer_size };
+    b->bytes += f->buffer_size;
+    r->seal.offset += f->buffer_size;
+    r->seal.tail =
+        (struct redo_pos){ h->inc, redo_frame_end(h), h->last_scn, h->last_time_us, h->chain };
+}
+
+/* Takes the first frame of the queue if it goes into this batch. */
+static struct redo_frame *
+writer_pop(struct redo *r, const struct batch *b)
+{
+    struct redo_frame *f;
+
+    env_mutex_lock(&r->queue.lock);
+    f = list_first(&r->queue.frames, struct redo_frame, queued);
+    if (f != NULL && (b->count == 0 || (b->count < REDO_WRITE_FRAMES && writer_fits(r, f) &&
+                                        b->bytes + f->buffer_size <= REDO_WRITE_BYTES_MAX))) {
+        list_remove(&f->queued);
+        r->queue.bytes -= f->buffer_size;
+        atomic_fetch_sub(&r->queue.count, 1);
+        while (!list_empty(&r->queue.waiters)) {
+            struct list *link = list_pop_front(&r->queue.waiters);
+
+            completion_post(&container_of(link, struct redo_waiter, link)->done);
+        }
+    } else {
+        f = NULL;
+    }
+    env_mutex_unlock(&r->queue.lock);
+    return f;
+}
+
+/* Under seal. */
+static bool
+writer_take(struct redo *r, struct batch *b)
+{
+    struct redo_frame *f;
+
+    b->count = 0;
+    b->bytes = 0;
+    if (atomic_load(&r->queue.count) == 0 && !redo_seal(r))
+        return false;
+    while ((f = writer_pop(r, b)) != NULL) {
+        if (b->count == 0) {
+            if (!writer_fits(r, f))
+                writer_switch_file(r, f->head.inc);
+            b->offset = r->seal.offset;
+        }
+        writer_add(r, b, f);
+    }
+    CHECK(b->count > 0);
+    b->handle = r->seal.handle;
+    b->ticket = redo_publish_issue(r, &r->seal.tail, b->bytes);
+    return true;
+}
+
+static void
+writer_write(struct redo *r, struct batch *b)
+{
+    int rc = env_pwritev(b->handle, b->iov, b->count, b->offset);
+
+    if (rc == 0 && r->options.fdatasync)
+        rc = env_sync(b->handle);
+    if (rc != 0)
+        PANIC("redo could not be written: %s", diag_last()->message);
+    redo_publish_done(r, b->ticket);
+    for (int i = 0; i < b->count; i++)
+        redo_frame_unref(b->frames[i]);
+}
+
+/* ---- the threads --------------------------------------------------------------------------- */
+
+bool
+redo_has_work(struct redo *r)
+{
+    return atomic_load(&r->queue.count) > 0 || redo_complete(r) != atomic_load(&r->ring_tail);
+}
+
+void
+redo_wake_log(struct redo *r)
+{
+    env_mutex_lock(&r->wake.lock);
+    if (atomic_load(&r->wake.idle) > 0 && atomic_load(&r->wake.searching) == 0) {
+        atomic_fetch_sub(&r->wake.idle, 1);
+        atomic_fetch_add(&r->wake.searching, 1);
+        r->wake.called++;
+        env_cond_signal(&r->wake.cond);
+    }
+    env_mutex_unlock(&r->wake.lock);
+}
+
+/* Returns searching, or false when it is time to end. */
+static bool
+writer_sleep(struct redo *r)
+{
+    bool go_on = true;
+
+    env_mutex_lock(&r->wake.lock);
+    atomic_fetch_add(&r->wake.idle, 1);
+    if (redo_has_work(r)) {
+        atomic_fetch_sub(&r->wake.idle, 1);
+        atomic_fetch_add(&r->wake.searching, 1);
+    } else {
+        while (r->wake.called == 0 && !r->wake.stopping)
+            env_cond_wait(&r->wake.cond, &r->wake.lock);
+        if (r->wake.called > 0) {
+            r->wake.called--; /* idle and searching were counted by the caller */
+        } else {
+            atomic_fetch_sub(&r->wake.idle, 1);
+            go_on = false;
+        }
+    }
+    env_mutex_unlock(&r->wake.lock);
+    return go_on;
+}
+
+void
+redo_log_thread(void *arg)
+{
+    struct redo *r = arg;
+    struct batch batch;
+
+    while (writer_sleep(r)) {
+        bool taken;
+
+        env_mutex_lock(&r->seal.lock);
+        taken = writer_take(r, &batch);
+        env_mutex_unlock(&r->seal.lock);
+        atomic_fetch_sub(&r->wake.searching, 1);
+        redo_kick(r);
+        if (taken)
+            writer_write(r, &batch);
+    }
+}
