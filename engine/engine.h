@@ -119,6 +119,10 @@ MUST_CHECK
 int engine_time_of_scn(struct engine *e, scn_t scn, uint64_t *time_us);
 scn_t engine_horizon(const struct engine *e);
 
+/* The SCN of the last commit at or below `snapshot` that changed the catalogue (wrote to a reserved
+ * tree): two snapshots with the same answer see the same catalogue. */
+scn_t engine_catalog_change(struct engine *e, scn_t snapshot);
+
 /* HORIZON-3: lowers a limit of the horizon to the positions of members that may be promoted. On the
  * keeper's thread. Set before the engine opens for writing. */
 struct members_limit {
@@ -169,6 +173,11 @@ MUST_CHECK
 int txn_statement_begin(struct txn *t);
 void txn_statement_end(struct txn *t);
 scn_t txn_snapshot_scn(const struct txn *t);
+/* What the statement has written so far is seen by its reads from here on (else a statement never
+ * sees its own writes). For DDL, which is many small steps. */
+void txn_command_done(struct txn *t);
+/* Whether it wrote to one of the catalogue's trees. */
+bool txn_wrote_catalog(const struct txn *t);
 
 /* The highest SCN that the transaction has read or written beyond its snapshots (the newest version
  * on a locked row, a unique violation's cause, its own commit). Whoever answers a client waits

@@ -173,14 +173,21 @@ struct cat_role {
 };
 /* 0, ERR_NOT_FOUND (not recorded). */
 MUST_CHECK
-int cat_find_role(struct txn *t, struct slice name, struct cat_role *out);
+int cat_find_role(struct catalog *c, struct txn *t, struct slice name, struct cat_role *out);
 MUST_CHECK
-int cat_role_name(struct txn *t, oid_t oid, struct arena *a, const char **name);
+int cat_role_name(struct catalog *c, struct txn *t, oid_t oid, struct arena *a, const char **name);
 MUST_CHECK
-int cat_find_database(struct txn *t, struct slice name, oid_t *oid);
+int cat_find_database(struct catalog *c, struct txn *t, struct slice name, oid_t *oid);
 /* Whether every role that may log in has a password. */
 MUST_CHECK
-int cat_all_roles_have_password(struct txn *t, bool *yes);
+int cat_all_roles_have_password(struct catalog *c, struct txn *t, bool *yes);
+
+/* Definitions as SQL, in the arena: CREATE INDEX …; PRIMARY KEY (…) or UNIQUE (…); FOREIGN KEY ….
+ */
+const char *cat_index_def(struct arena *a, const struct cat_table *t, const struct cat_index *ix);
+const char *cat_key_def(struct arena *a, const struct cat_table *t, const struct cat_index *ix);
+const char *cat_fk_def(struct arena *a, const struct cat_table *t, const struct cat_table *ref,
+                       const struct cat_fk *fk);
 
 /* The first rows: the catalogue's own tables, schemas, the database, a superuser of that name. In
  * an open transaction of a database that has no rows at all. */

@@ -311,13 +311,18 @@ struct sys_virtual {
 MUST_CHECK
 int sys_virtual_rows(struct sys_virtual *v, enum systable_id id);
 
+/* The same for any table whose description says is_virtual, those of providers included. */
+MUST_CHECK
+int cat_virtual_rows(const struct cat_table *table, struct sys_virtual *v);
+
 /* Virtual tables of higher rooms (pg_settings, pg_stat_activity, v$database …): a table of its own
  * with rows by callback. Registered before the first session; lives as long as the catalogue. */
 struct sys_provider {
-    struct systable table; /* tree 0; its name may be of schema pg_catalog or public */
+    struct systable table; /* tree 0, in schema pg_catalog */
     int (*rows)(void *arg, struct sys_virtual *v);
     void *arg;
-    struct sys_provider *next; /* in catalog.providers */
+    struct sys_provider *next;     /* in catalog.providers */
+    struct cat_table *description; /* set by catalog_add_provider */
 };
 void catalog_add_provider(struct catalog *c, struct sys_provider *p);
 const struct sys_provider *catalog_provider(const struct catalog *c, oid_t oid); /* NULL: none */

@@ -47,6 +47,7 @@ engine_new(const struct engine_options *o)
     lineage_init(e->lineage);
     publisher_init(&e->publish, e->env);
     times_init(&e->times, e->env);
+    changes_init(&e->changes, e->env);
     env_mutex_init(e->env, &e->txns_mutex);
     list_init(&e->txns);
     env_mutex_init(e->env, &e->ids_mutex);
@@ -64,6 +65,7 @@ engine_free(struct engine *e)
     env_mutex_fini(&e->ids_mutex);
     env_mutex_fini(&e->txns_mutex);
     times_fini(&e->times);
+    changes_fini(&e->changes);
     publisher_fini(&e->publish);
     lineage_fini(e->lineage);
     xfree(e->lineage);
@@ -174,6 +176,7 @@ engine_recover(struct engine *e)
     atomic_store(&e->applied_lsn, end.lsn.v);
     atomic_store(&e->dispatched_lsn, end.lsn.v);
     atomic_store(&e->newest, end.scn);
+    changes_reset(&e->changes, end.scn);
     /* What is visible of it, the role decides: at least what readers were shown before. */
     publisher_reset(e, lsn_make(0), engine_exposed_scn(e, end.scn));
     return 0;

@@ -24,6 +24,7 @@ enum {
     STRAND_SPILL_BYTES = 256 << 10, /* a strand longer than this is reserved before the commit */
     TXN_TXIDS_INLINE = 4,
     TXN_VIEWS_INLINE = 6,
+    CHANGES_MAX = 1024,
     TIMES_RECENT = 1 << 18, /* commits whose time is kept in memory */
 };
 
@@ -68,6 +69,18 @@ struct commit_times {
     scn_t stored; /* rows hold everything up to this SCN */
 };
 
+/* ---- changes of the catalogue: changes.c ------------------------------------------------------
+ */
+
+struct catalog_changes {
+    struct env_mutex mutex;
+    scn_t scn[CHANGES_MAX]; /* a ring, oldest first */
+    uint32_t first, count;
+    scn_t base;      /* nothing is known of commits up to here */
+    txid_t *writers; /* replay: open transactions that wrote to the catalogue */
+    uint32_t writer_count, writer_cap;
+};
+
 /* ---- the engine ----------------------------------------------------------------------------- */
 
 struct engine {
@@ -99,6 +112,7 @@ struct engine {
 
     struct redo_listener listener;
     struct commit_times times;
+    struct catalog_changes changes;
 
     _Atomic uint64_t applied_lsn;    /* while not writing: what replay or all lanes have passed */
     _Atomic uint64_t dispatched_lsn; /* and what has been handed to them */
@@ -171,6 +185,7 @@ struct txn {
     txid_t txids_inline[TXN_TXIDS_INLINE];
 
     uint32_t seq;
+    bool wrote_catalog;
     struct savepoint *savepoints;
     int savepoint_count, savepoint_cap;
     uint32_t commit_waited; /* of its txids, how many somebody waits for */
@@ -214,6 +229,19 @@ void times_note(struct commit_times *c, scn_t scn, uint64_t time_us);
 void times_forget_after(struct commit_times *c, scn_t scn); /* a cut */
 MUST_CHECK
 int times_store(struct engine *e); /* blocks; the keeper's step */
+
+/* changes.c */
+void changes_init(struct catalog_changes *c, struct env *env);
+void changes_fini(struct catalog_changes *c);
+void changes_reset(struct catalog_changes *c, scn_t base);
+void changes_note(struct catalog_changes *c, scn_t scn);
+void changes_writer(struct catalog_changes *c, txid_t txid);
+void changes_writer_ended(struct catalog_changes *c, txid_t txid, scn_t scn);
+static inline bool
+tree_is_catalog(tree_id_t tree)
+{
+    return tree <= ENGINE_TREE_RESERVED && tree != ENGINE_TREE_TIMES;
+}
 
 /* replay.c */
 MUST_CHECK

@@ -16,6 +16,8 @@ replay_op(struct engine *e, incarnation_t inc, struct lsn lsn, txid_t txid,
 {
     struct lsm_tree *tree = lsm_tree_find(e->lsm, op->tree);
 
+    if (tree_is_catalog(op->tree))
+        changes_writer(&e->changes, txid);
     if (tree == NULL) /* dropped, and no moment sees it any more */
         return 0;
     if (filter && !lsm_replay_needed(tree, inc, lsn))
@@ -33,8 +35,11 @@ replay_commit(struct engine *e, const struct redo_record *rec)
     if (rc != 0)
         return rc;
     (void)status_set_committed(e->status, c.txid, c.scn);
-    for (uint32_t i = 0; i < c.child_count; i++)
+    changes_writer_ended(&e->changes, c.txid, c.scn);
+    for (uint32_t i = 0; i < c.child_count; i++) {
         (void)status_set_committed(e->status, redo_child(c.children, i), c.scn);
+        changes_writer_ended(&e->changes, redo_child(c.children, i), c.scn);
+    }
     times_note(&e->times, c.scn, c.time_us);
     if (atomic_load_explicit(&e->newest, memory_order_relaxed) < c.scn)
         atomic_store_explicit(&e->newest, c.scn, memory_order_release);
@@ -51,6 +56,7 @@ replay_abort(struct engine *e, const struct redo_record *rec)
     if (rc != 0)
         return rc;
     (void)status_set_aborted(e->status, a.txid);
+    changes_writer_ended(&e->changes, a.txid, 0);
     for (uint32_t i = 0; i < a.child_count; i++)
         (void)status_set_aborted(e->status, redo_child(a.children, i));
     atomic_fetch_add_explicit(&e->ended_count, 1, memory_order_release);

@@ -76,6 +76,12 @@ txn_statement_end(struct txn *t)
     }
 }
 
+void
+txn_command_done(struct txn *t)
+{
+    t->statement_seq = t->seq;
+}
+
 scn_t
 txn_snapshot_scn(const struct txn *t)
 {

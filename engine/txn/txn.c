@@ -62,6 +62,7 @@ txn_begin(struct txn *t, enum txn_isolation isolation, bool read_only)
     t->txid_count = 0;
     t->savepoint_count = 0;
     t->has_snapshot = false;
+    t->wrote_catalog = false;
     t->must_see = 0;
     t->owner.ticket = atomic_fetch_add_explicit(&e->next_ticket, 1, memory_order_relaxed);
     return 0;
@@ -268,6 +269,8 @@ commit_set_status(void *arg, scn_t scn, uint64_t time_us, struct lsn end_lsn)
     (void)end_lsn;
     t->commit_waited = 0;
     times_note(&t->engine->times, scn, time_us);
+    if (t->wrote_catalog)
+        changes_note(&t->engine->changes, scn);
     for (uint32_t i = 0; i < t->txid_count; i++)
         if (status_set_committed(t->engine->status, t->txids[i], scn))
             t->commit_waited++;

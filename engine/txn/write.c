@@ -200,6 +200,7 @@ write_and_log(struct txn *t, tree_id_t tree, struct lock_name name, int mode, bo
              : lock_guarded(t->engine->locks, &t->owner, name, mode, write_guarded, w);
     if (rc == 0) {
         t->seq++;
+        t->wrote_catalog |= tree_is_catalog(tree);
         rc = w->kind == VERSION_DELETE
                  ? redo_strand_delete(&t->strand, w->txid, w->seq, tree, w->key)
                  : redo_strand_put(&t->strand, w->txid, w->seq, tree, w->key, w->value);
