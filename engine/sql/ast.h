@@ -101,6 +101,7 @@ enum ast_kind {
     AST_DECLARE_CURSOR, /* struct ast_declare_cursor */
     AST_FETCH,          /* struct ast_fetch: FETCH, MOVE */
     AST_CLOSE,          /* struct ast_close */
+    AST_STATEMENT,      /* struct ast_statement */
 };
 
 struct ast {
@@ -121,6 +122,13 @@ ast_count(const struct ast_list *l)
 {
     return l == NULL ? 0 : l->count;
 }
+
+/* What sql_parse gives a list of: a statement and its place, bytes [node.at, end) of the text. */
+struct ast_statement {
+    struct ast node;
+    struct ast *body;
+    int32_t end;
+};
 
 /* ---- names --------------------------------------------------------------------------------- */
 
@@ -166,6 +174,7 @@ struct ast_literal {
     int64_t integer;
     struct slice text; /* the bytes are followed by a NUL */
     int32_t end;       /* byte offset just past its token */
+    int32_t lifted; /* n: it was lifted out as the n-th of sql_normalize, from 1; 0: it was not */
 };
 struct ast_param {
     struct ast node;
@@ -601,6 +610,8 @@ enum ast_constraint_kind {
     AST_CON_UNIQUE,
     AST_CON_FOREIGN,
     AST_CON_EXCLUDE,
+    AST_CON_COLLATE,   /* of a column: `columns` has the collation's name */
+    AST_CON_ATTRIBUTE, /* the parser's own: does not occur in a tree */
 };
 enum ast_fk_action {
     AST_FK_NO_ACTION,
