@@ -78,7 +78,7 @@ struct expr {
         struct {
             int32_t level;  /* 0: this query, 1: the one around it, ... */
             int32_t rel;    /* index into that query's range table */
-            int32_t column; /* from 0; negative: REL_COLUMN_* */
+            int32_t column; /* from 0; negative: PLAN_COLUMN_* */
         } var;
         const struct func *func;
         struct {

@@ -23,8 +23,10 @@
 #include "engine/sql/ast.h"
 #include "engine/sql/expr.h"
 
-struct rel;       /* binder_catalog.h: a table as the binder saw it; lives as long as the plan */
-struct rel_index; /* one of its indexes */
+struct cat_set;
+struct cat_table; /* engine/catalog: descriptions live as long as plan.set */
+struct cat_index;
+struct cat_fk;
 
 enum plan_kind {
     /* sources */
@@ -78,10 +80,10 @@ struct plan_range {
 };
 
 struct plan_scan {
-    const struct rel *rel;
+    const struct cat_table *table;
     int32_t rel_id; /* which occurrence in the query; for EXPLAIN's alias */
     const char *alias;
-    const struct rel_index *index; /* NULL: the table's own tree */
+    const struct cat_index *index; /* NULL: the table's own tree (virtual tables: their rows) */
     struct plan_range range;
     bool has_range; /* false: all of it */
     bool backward;
@@ -192,7 +194,7 @@ struct plan_set_op {
  * executor reads its newest version, puts its columns in their places in the input row, and goes on
  * only if `recheck` is still TRUE. Columns of other tables stay as they were. */
 struct plan_target {
-    const struct rel *rel;
+    const struct cat_table *table;
     int32_t key_column; /* of the input row: PLAN_COLUMN_KEY */
     int32_t row_column; /* of the input row: PLAN_COLUMN_ROW; -1 for row locks alone */
     int32_t copy_count;
@@ -215,7 +217,7 @@ struct plan_lock_rows {
  * of `checks` are over the *written row*: all columns of the table in order (INSERT and UPDATE: the
  * new values; DELETE: the old), followed, for returning, by the input row. */
 struct plan_modify {
-    const struct rel *rel;
+    const struct cat_table *table;
     struct plan_target target; /* UPDATE, DELETE */
     int32_t value_count;
     struct plan_value {
@@ -225,19 +227,18 @@ struct plan_modify {
     bool sets_key;          /* UPDATE: a primary key column is set */
     int32_t index_count;    /* indexes to maintain: INSERT, DELETE: all; UPDATE: those with a
                              * column that is set (all when sets_key) */
-    const struct rel_index **indexes;
+    const struct cat_index **indexes;
     int32_t check_count;
     struct plan_check {
         const char *name;
         struct expr *check;
     } * checks;       /* CHECK constraints: fail only on FALSE */
     int32_t fk_count; /* foreign keys of this table to look up in others */
-    const struct rel_fk **fks;
+    const struct cat_fk **fks;
     int32_t ref_count; /* foreign keys of others that refer to what is changed here */
-    const struct rel_fk **refs;
+    const struct cat_fk **refs;
     enum ast_conflict conflict;
-    const struct rel_index *conflict_index; /* NULL with NOTHING: any; the primary key has none */
-    bool conflict_primary;
+    const struct cat_index *conflict_index; /* NULL with NOTHING: any */
     struct plan_value *conflict_values; /* over: existing row's columns, then the proposed row's */
     int32_t conflict_value_count;
     struct expr *conflict_where; /* over the same */
@@ -319,7 +320,7 @@ enum plan_point {
 /* Catalogue objects that the plan stands on; invalid when one of them has changed. */
 struct plan_object {
     uint32_t oid;
-    uint64_t version;
+    uint64_t change; /* cat_table.change */
 };
 
 struct plan {
@@ -341,6 +342,7 @@ struct plan {
     uint32_t *param_types; /* OIDs, as ParameterDescription has them */
     int32_t result_count;  /* 0: no rows are returned */
     struct plan_result *results;
+    struct cat_set *set; /* the catalogue it was made for; the plan holds a reference */
     int32_t object_count;
     struct plan_object *objects;
 };
