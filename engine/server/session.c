@@ -71,7 +71,11 @@ session_event_cb(void *arg, int what)
 
         (void)session_flush_permitted(s, visible, worker_permitted(w));
     }
-    if ((what & ENV_EV_READ) != 0 && !s->eof)
+    if ((what & ENV_EV_READ) == 0)
+        return;
+    if (s->eof) /* found when sending */
+        session_arm(s, s->armed & ~ENV_EV_READ);
+    else
         session_receive(s);
 }
 
