@@ -94,11 +94,11 @@ uint64_t rd_u64(struct reader *r);
 uint16_t rd_u16_be(struct reader *r);
 uint32_t rd_u32_be(struct reader *r);
 uint64_t rd_u64_be(struct reader *r);
-uint64_t rd_varint(struct reader *r);                        /* LEB128, at most 10 bytes */
-const uint8_t *rd_bytes(struct reader *r, size_t size);      /* NULL when bad */
-struct slice rd_slice(struct reader *r, size_t size);        /* {NULL, 0} when bad */
-struct slice rd_lenslice(struct reader *r);                  /* varint length, then the bytes */
-const char *rd_cstr(struct reader *r);                       /* up to and past a NUL; NULL if none */
+uint64_t rd_varint(struct reader *r);                   /* LEB128, at most 10 bytes */
+const uint8_t *rd_bytes(struct reader *r, size_t size); /* NULL when bad */
+struct slice rd_slice(struct reader *r, size_t size);   /* {NULL, 0} when bad */
+struct slice rd_lenslice(struct reader *r);             /* varint length, then the bytes */
+const char *rd_cstr(struct reader *r);                  /* up to and past a NUL; NULL if none */
 
 /* ---- writer -------------------------------------------------------------------------------- */
 
@@ -114,7 +114,8 @@ void wr_init_fixed(struct writer *w, void *data, size_t cap);
 void wr_fini(struct writer *w);
 void wr_reset(struct writer *w);               /* empty again, memory kept */
 void wr_shrink(struct writer *w, size_t size); /* back to an earlier size */
-MUST_CHECK int wr_finish(const struct writer *w); /* 0, or ERR_LIMIT when it ever ran out of room */
+MUST_CHECK
+int wr_finish(const struct writer *w); /* 0, or ERR_LIMIT when it ever ran out of room */
 /* Room for `size` bytes, counted as written; NULL when bad. Valid until the next write. */
 uint8_t *wr_reserve(struct writer *w, size_t size);
 void wr_u8(struct writer *w, uint8_t v);

@@ -152,7 +152,8 @@ err_name(int code)
     return code < 0 && code >= -ERR_COUNT ? err_table[-code - 1].name : "UNKNOWN";
 }
 
-NORETURN static void
+NORETURN
+static void
 die(const char *file, int line, const char *what)
 {
     struct task *t = task_self();

@@ -13,22 +13,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
-#define NORETURN   __attribute__((noreturn))
+#define MUST_CHECK                   __attribute__((warn_unused_result))
+#define NORETURN                     __attribute__((noreturn))
 #define PRINTF_LIKE(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
 
 /* X(name, SQLSTATE). Append only: the numbers appear in logs. */
 #define ERR_LIST(X)                                                                                \
     X(INTERNAL, "XX000")                                                                           \
-    X(CORRUPT, "XX001")                  /* bytes on disk or wire are not what was written */      \
+    X(CORRUPT, "XX001") /* bytes on disk or wire are not what was written */                       \
     X(IO, "58030")                                                                                 \
     X(NO_FILE, "58P01")                                                                            \
     X(FILE_EXISTS, "58P02")                                                                        \
     X(DISK_FULL, "53100")                                                                          \
     X(NOMEM, "53200")                                                                              \
     X(TOO_MANY_CONNECTIONS, "53300")                                                               \
-    X(LIMIT, "54000")                    /* a limit of the program exceeded */                     \
-    X(TOO_COMPLEX, "54001")              /* statement nested too deep for the stack */             \
+    X(LIMIT, "54000")       /* a limit of the program exceeded */                                  \
+    X(TOO_COMPLEX, "54001") /* statement nested too deep for the stack */                          \
     X(TOO_MANY_COLUMNS, "54011")                                                                   \
     X(TOO_MANY_ARGUMENTS, "54023")                                                                 \
     X(NOT_SUPPORTED, "0A000")                                                                      \
@@ -71,7 +71,7 @@
     X(INVALID_DATETIME, "22007")                                                                   \
     X(INVALID_PARAMETER_VALUE, "22023")                                                            \
     X(INVALID_ROW_COUNT_LIMIT, "2201W")                                                            \
-    X(INVALID_TEXT, "22P02")             /* input syntax for a type */                             \
+    X(INVALID_TEXT, "22P02") /* input syntax for a type */                                         \
     X(INVALID_BINARY, "22P03")                                                                     \
     X(BAD_COPY_FILE, "22P04")                                                                      \
     X(SUBSTRING, "22011")                                                                          \
@@ -89,13 +89,13 @@
     X(INVALID_SAVEPOINT, "3B001")                                                                  \
     X(SERIALIZATION_FAILURE, "40001")                                                              \
     X(DEADLOCK, "40P01")                                                                           \
-    X(COMMIT_UNKNOWN, "40003")           /* statement completion unknown: say so, never guess */   \
+    X(COMMIT_UNKNOWN, "40003") /* statement completion unknown: say so, never guess */             \
     X(OBJECT_NOT_READY, "55000")                                                                   \
     X(OBJECT_IN_USE, "55006")                                                                      \
     X(CANNOT_CHANGE_PARAMETER, "55P02")                                                            \
     X(LOCK_NOT_AVAILABLE, "55P03")                                                                 \
     X(QUERY_CANCELED, "57014")                                                                     \
-    X(SHUTDOWN, "57P01")                 /* also: the node is primary no more */                   \
+    X(SHUTDOWN, "57P01") /* also: the node is primary no more */                                   \
     X(CRASH_SHUTDOWN, "57P02")                                                                     \
     X(CANNOT_CONNECT_NOW, "57P03")                                                                 \
     X(SNAPSHOT_TOO_OLD, "72000")                                                                   \
@@ -105,17 +105,17 @@
     X(CONNECT, "08001")                                                                            \
     X(INVALID_AUTHORIZATION, "28000")                                                              \
     X(INVALID_PASSWORD, "28P01")                                                                   \
-    X(AGAIN, "XX901")                    /* internal: try again (would block, lost a race) */      \
-    X(NOT_FOUND, "XX902")                /* internal: no such key */                               \
-    X(END, "XX903")                      /* internal: end of stream */                             \
-    X(TIMEOUT, "XX904")                  /* internal: a deadline passed */                         \
-    X(STOPPED, "XX905")                  /* internal: the object is shutting down */               \
-    X(ROLE, "RD001")                     /* this member may not do that in its present role */     \
-    X(NOT_ELIGIBLE, "RD002")             /* election: refused by rule */                           \
-    X(NEEDS_RESEED, "RD003")             /* history does not reach back: base copy needed */       \
-    X(DIVERGED, "RD004")                 /* two histories where one was required */                \
-    X(TARGET_UNREACHABLE, "RD005")       /* restore or flashback target outside what is held */    \
-    X(USAGE, "RD006")                    /* command line */
+    X(AGAIN, "XX901")              /* internal: try again (would block, lost a race) */            \
+    X(NOT_FOUND, "XX902")          /* internal: no such key */                                     \
+    X(END, "XX903")                /* internal: end of stream */                                   \
+    X(TIMEOUT, "XX904")            /* internal: a deadline passed */                               \
+    X(STOPPED, "XX905")            /* internal: the object is shutting down */                     \
+    X(ROLE, "RD001")               /* this member may not do that in its present role */           \
+    X(NOT_ELIGIBLE, "RD002")       /* election: refused by rule */                                 \
+    X(NEEDS_RESEED, "RD003")       /* history does not reach back: base copy needed */             \
+    X(DIVERGED, "RD004")           /* two histories where one was required */                      \
+    X(TARGET_UNREACHABLE, "RD005") /* restore or flashback target outside what is held */          \
+    X(USAGE, "RD006")              /* command line */
 
 enum err_code {
     ERR_ORDINAL_BASE = -1,
@@ -164,8 +164,9 @@ const char *err_sqlstate(int code); /* five characters, static */
 const char *err_name(int code);
 
 /* A broken invariant: reports and ends the node (through env, so a simulated node dies alone). */
-NORETURN void check_failed(const char *file, int line, const char *what);
-#define CHECK(cond) ((cond) ? (void)0 : check_failed(__FILE__, __LINE__, #cond))
+NORETURN
+void check_failed(const char *file, int line, const char *what);
+#define CHECK(cond)   ((cond) ? (void)0 : check_failed(__FILE__, __LINE__, #cond))
 #define UNREACHABLE() check_failed(__FILE__, __LINE__, "unreachable")
 /* Costly checks: debug, asan and tsan builds only. */
 #ifdef RD_DEBUG
@@ -175,7 +176,8 @@ NORETURN void check_failed(const char *file, int line, const char *what);
 #endif
 
 /* Durability is lost or state cannot be trusted: the node stops at once. Never returns. */
-NORETURN void panic_at(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
+NORETURN
+void panic_at(const char *file, int line, const char *fmt, ...) PRINTF_LIKE(3, 4);
 #define PANIC(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
 
 #endif

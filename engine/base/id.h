@@ -27,16 +27,16 @@ lsn_le(struct lsn a, struct lsn b)
     return a.v <= b.v;
 }
 
-typedef uint64_t scn_t;  /* the number of a commit; bit 63 clear; 0: before the first */
-typedef uint64_t txid_t; /* bit 63 set, 21 bits of incarnation, 42 bits of counter */
-typedef uint64_t stamp_t; /* an scn_t or a txid_t */
+typedef uint64_t scn_t;         /* the number of a commit; bit 63 clear; 0: before the first */
+typedef uint64_t txid_t;        /* bit 63 set, 21 bits of incarnation, 42 bits of counter */
+typedef uint64_t stamp_t;       /* an scn_t or a txid_t */
 typedef uint32_t incarnation_t; /* 1 .. 2^21-1; 0: none */
 typedef uint64_t tree_id_t;     /* never used twice in a database, side branches included */
 
-#define SCN_MAX         (((uint64_t)1 << 62) - 1) /* later than every commit */
-#define TXID_BIT        ((uint64_t)1 << 63)
+#define SCN_MAX           (((uint64_t)1 << 62) - 1) /* later than every commit */
+#define TXID_BIT          ((uint64_t)1 << 63)
 #define TXID_COUNTER_BITS 42
-#define INCARNATION_MAX (((uint32_t)1 << 21) - 1)
+#define INCARNATION_MAX   (((uint32_t)1 << 21) - 1)
 
 static inline bool
 stamp_is_txid(stamp_t s)

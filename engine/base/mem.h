@@ -45,13 +45,14 @@ enum { MEM_HUGE_BLOCK = (2 << 20) - 64 };
 
 /* A cap on bytes, shared by any number of threads. Charging past it fails with ERR_NOMEM. */
 struct budget {
-    const char *name;       /* in the error: "query memory" */
-    struct budget *parent;  /* charged too; NULL at the top */
+    const char *name;      /* in the error: "query memory" */
+    struct budget *parent; /* charged too; NULL at the top */
     _Atomic size_t used;
     size_t limit;
 };
 void budget_init(struct budget *b, const char *name, size_t limit, struct budget *parent);
-MUST_CHECK int budget_charge(struct budget *b, size_t bytes);
+MUST_CHECK
+int budget_charge(struct budget *b, size_t bytes);
 bool budget_try(struct budget *b, size_t bytes); /* the same without an error recorded */
 void budget_release(struct budget *b, size_t bytes);
 
@@ -88,8 +89,8 @@ char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m); /* frees what came after the mark */
 
-#define ARENA_NEW(a, type)       ((type *)arena_zalloc((a), sizeof(type)))
-#define ARENA_ARRAY(a, type, n)  ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))
+#define ARENA_NEW(a, type)      ((type *)arena_zalloc((a), sizeof(type)))
+#define ARENA_ARRAY(a, type, n) ((type *)arena_zalloc((a), sizeof(type) * (size_t)(n)))
 
 /* ---- slab ---------------------------------------------------------------------------------- */
 
@@ -101,7 +102,7 @@ struct slab {
     size_t live_count;
 };
 void slab_init(struct slab *s, size_t object_size);
-void slab_fini(struct slab *s); /* nothing may be live */
+void slab_fini(struct slab *s);                                    /* nothing may be live */
 void *slab_alloc(struct slab *s) __attribute__((returns_nonnull)); /* zeroed */
 void slab_free(struct slab *s, void *object);
 

@@ -72,7 +72,7 @@ struct sim_node {
     struct heap *heap;
     bool is_up, is_paused; /* the process */
     bool has_power;        /* the machine: it answers for a process that is gone */
-    enum sim_death dying; /* reaped as soon as none of its stacks is in use */
+    enum sim_death dying;  /* reaped as soon as none of its stacks is in use */
     uint64_t boot_count;
     int64_t wall_skew_us;
     uint64_t boot_offset_ns;
