@@ -145,7 +145,15 @@ struct diag {
 
 /* Records an error at its origin and returns `code`. Clears what was recorded before. */
 int diag_set_at(const char *file, int line, int code, const char *fmt, ...) PRINTF_LIKE(4, 5);
-#define DIAG(code, ...) diag_set_at(__FILE__, __LINE__, (code), __VA_ARGS__)
+#define DIAG(code, ...) diag_is_error(diag_set_at(__FILE__, __LINE__, (code), __VA_ARGS__))
+/* Tells the compiler that an error is never 0, for its warnings about what was not set. */
+static inline int
+diag_is_error(int code)
+{
+    if (code == 0)
+        __builtin_unreachable();
+    return code;
+}
 
 /* Add to the error just recorded. */
 void diag_detail(const char *fmt, ...) PRINTF_LIKE(1, 2);
