@@ -97,6 +97,7 @@ listener_main(void *arg)
             if (fiber_io_wait(&io, ENV_EV_READ, UINT64_MAX) != 0)
                 break; /* interrupted */
         } else {
+            log_diag(s->o.log, LOG_WARNING, "no new connections for a moment");
             fiber_sleep_us(ACCEPT_PAUSE_US); /* out of files: what is open is to go on */
         }
     }
@@ -174,11 +175,12 @@ listeners_open(struct server *s)
             listeners_close(s);
             return rc;
         }
-        if (l->address[0] == '/')
-            continue;
-        env_sock_local(l->sock, bound);
-        xfree(l->address);
-        l->address = xstrdup(bound);
+        if (l->address[0] != '/') {
+            env_sock_local(l->sock, bound);
+            xfree(l->address);
+            l->address = xstrdup(bound);
+        }
+        log_info(s->o.log, "listening for SQL on \"%s\"", l->address);
     }
     return 0;
 }

@@ -79,7 +79,7 @@ void server_free(struct server *s);
 const char *server_address(const struct server *s, int i);
 
 /* From any thread: the visible SCN or the permit has moved. Costs an atomic load per worker when
- * nobody waits. Fits struct visible_watch. */
+ * nobody waits. server_visible_cb fits struct visible_watch; unwatch before server_stop. */
 void server_replies_wake(struct server *s);
 void server_visible_cb(void *arg, scn_t visible); /* arg: the server */
 

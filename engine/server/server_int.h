@@ -9,6 +9,7 @@
 #include "engine/base/checksum.h"
 #include "engine/base/fiber.h"
 #include "engine/base/list.h"
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/base/scram.h"
 #include "engine/base/utf8.h"

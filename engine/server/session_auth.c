@@ -292,5 +292,6 @@ session_auth_message(struct session *s, const struct proto_message *m)
     if (rc == 0)
         return;
     figure_add(&s->worker->auth_failures, 1);
+    log_diag(s->worker->server->o.log, LOG_INFO, "connection from \"%s\" refused", s->peer);
     session_fail(s);
 }

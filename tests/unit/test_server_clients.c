@@ -240,7 +240,7 @@ static const char psycopg2_script[] =
     "    assert e.pgcode == '42601' and e.diag.statement_position == '7', e.pgcode\n"
     "    assert e.diag.message_hint == 'a hint' and e.diag.message_detail == 'a detail'\n"
     "q.execute('notice hello'); assert 'hello' in c.notices[0]\n"
-    "threading.Timer(0.05, c.cancel).fixture_start()\n"
+    "threading.Timer(0.05, c.cancel).start()\n"
     "try: q.execute('sleep'); assert 0\n"
     "except psycopg2.extensions.QueryCanceledError: pass\n"
     "q.execute('echo end'); assert q.fetchone() == ('end',)\n"
