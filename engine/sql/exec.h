@@ -59,21 +59,8 @@ MUST_CHECK
 int exec_run(struct plan *plan, const struct exec_ctx *ctx, struct sql_client *client,
              const int16_t *formats, int format_count, uint64_t *rows);
 
-/* ---- for DDL and COPY --------------------------------------------------------------------------
+/* ---- for DDL --------------------------------------------------------------------------
  */
-
-/* Writes rows into a table with all its indexes and constraints, as INSERT does: for COPY FROM and
- * CREATE TABLE AS. The table's description lives as long as the writer. */
-struct table_writer;
-MUST_CHECK
-int table_writer_open(const struct exec_ctx *ctx, const struct cat_table *table,
-                      struct table_writer **out);
-/* values: all columns of the table in order (dropped ones null), of its types and typmods, defaults
- * filled in. ERR_NOT_NULL_VIOLATION, ERR_UNIQUE_VIOLATION, ERR_FOREIGN_KEY_VIOLATION,
- * ERR_CHECK_VIOLATION with PostgreSQL's words and object names. Parks. */
-MUST_CHECK
-int table_writer_row(struct table_writer *w, const struct datum *values);
-void table_writer_close(struct table_writer *w);
 
 /* Goes over all rows of a table as the statement sees them, own writes included: fn gets the key
  * and all columns; it returns 0 to go on. For CREATE INDEX, ADD CONSTRAINT, rewrites. Parks. */
@@ -84,13 +71,10 @@ int table_each_row(const struct exec_ctx *ctx, const struct cat_table *table,
 MUST_CHECK
 int table_build_index(const struct exec_ctx *ctx, const struct cat_table *table,
                       const struct cat_index *ix);
-/* Checks a new foreign key or CHECK against the rows that are there. Parks. */
+/* Checks a new foreign key against the rows that are there. Parks. */
 MUST_CHECK
 int table_verify_fk(const struct exec_ctx *ctx, const struct cat_table *table,
                     const struct cat_fk *fk);
-MUST_CHECK
-int table_verify_check(const struct exec_ctx *ctx, const struct cat_table *table,
-                       const struct cat_check *check);
 
 /* Evaluates one expression without input columns (a DEFAULT, an option). Parks if it has subplans.
  */

@@ -7,7 +7,8 @@
 
 enum { EVAL_ARGS_INLINE = 8 };
 
-/* ---- functions -------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------------
+ */
 
 static int
 eval_args(const struct eval *v, const struct expr *e, struct datum *args)
@@ -24,9 +25,8 @@ apply(const struct eval *v, const struct expr *e, const struct func *f, const st
       struct datum *out)
 {
     oid_t types_inline[EVAL_ARGS_INLINE];
-    oid_t *types = e->arg_count <= EVAL_ARGS_INLINE
-                       ? types_inline
-                       : ARENA_ARRAY(v->arena, oid_t, e->arg_count);
+    oid_t *types = e->arg_count <= EVAL_ARGS_INLINE ? types_inline
+                                                    : ARENA_ARRAY(v->arena, oid_t, e->arg_count);
     struct func_call call = {
         .func = f,
         .env = v->ctx->types,
@@ -71,14 +71,15 @@ eval_cast_io(const struct eval *v, const struct expr *e, struct datum *out)
     rc = wr_finish(&w);
     if (rc == 0) {
         copy = arena_memdup(v->arena, w.data, w.size);
-        rc = type_in(e->type.oid, v->ctx->types, v->arena, slice(copy, w.size), e->type.typmod,
-                     out);
+        rc =
+            type_in(e->type.oid, v->ctx->types, v->arena, slice(copy, w.size), e->type.typmod, out);
     }
     wr_fini(&w);
     return rc;
 }
 
-/* ---- logic ------------------------------------------------------------------------------------ */
+/* ---- logic ------------------------------------------------------------------------------------
+ */
 
 /* Stops at the first FALSE of an AND, at the first TRUE of an OR. */
 static int
@@ -227,12 +228,14 @@ eval_in_list(const struct eval *v, const struct expr *e, struct datum *out)
         else if (rc == 0)
             found = equal.i != 0;
     }
-    *out = found ? datum_bool(!e->u.op.negated)
-                 : any_null ? datum_null() : datum_bool(e->u.op.negated);
+    *out = found      ? datum_bool(!e->u.op.negated)
+           : any_null ? datum_null()
+                      : datum_bool(e->u.op.negated);
     return rc;
 }
 
-/* ---- arrays ----------------------------------------------------------------------------------- */
+/* ---- arrays -----------------------------------------------------------------------------------
+ */
 
 static int
 eval_any_array(const struct eval *v, const struct expr *e, struct datum *out)
@@ -268,8 +271,8 @@ eval_array(const struct eval *v, const struct expr *e, struct datum *out)
     int rc = eval_args(v, e, elems);
 
     if (rc == 0)
-        *out = array_make(v->arena, type_get(e->type.oid)->elem_oid, elems,
-                          (uint32_t)e->arg_count, 1);
+        *out =
+            array_make(v->arena, type_get(e->type.oid)->elem_oid, elems, (uint32_t)e->arg_count, 1);
     return rc;
 }
 
@@ -287,7 +290,8 @@ eval_subscript(const struct eval *v, const struct expr *e, struct datum *out)
     return 0;
 }
 
-/* ---- all kinds -------------------------------------------------------------------------------- */
+/* ---- all kinds --------------------------------------------------------------------------------
+ */
 
 static int
 eval_column(const struct eval *v, const struct expr *e, struct datum *out)

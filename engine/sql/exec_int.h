@@ -8,7 +8,6 @@
 #define ENGINE_SQL_EXEC_INT_H
 
 #include "engine/base/fiber.h"
-#include "engine/sql/binder_catalog.h"
 #include "engine/sql/exec.h"
 #include "engine/types/array.h"
 
@@ -22,11 +21,13 @@ struct node {
     int (*next)(struct node *n, struct batch **out); /* ERR_END at the end; parks */
     int (*rescan)(struct node *n);                   /* starts over, with the outer slots of now */
     void (*close)(struct node *n);                   /* NULL: nothing beyond the run's arena */
-    void *state;          /* the operator's own */
-    struct arena scratch; /* emptied before each raw batch */
-    struct arena out;     /* emptied before each filtered and projected batch */
-    uint16_t *sel;        /* room for a selection */
+    void *state;                                     /* the operator's own */
+    struct arena scratch;                            /* emptied before each raw batch */
+    struct arena out; /* emptied before each filtered and projected batch */
+    uint16_t *sel;    /* room for a selection */
     struct vexpr *filter, **project;
+    uint32_t value_width; /* PLAN_VALUES: columns of its rows */
+    struct plan_column *value_columns;
 };
 
 struct subplan_state {
@@ -42,9 +43,9 @@ struct exec {
     struct exec_ctx ctx;
     struct arena arena; /* everything that lives as long as the run */
     struct node *root;
-    struct datum *outer;          /* plan->outer_count */
+    struct datum *outer; /* plan->outer_count */
     struct subplan_state *subplans;
-    struct row_list **ctes;       /* NULL: not run yet */
+    struct row_list **ctes; /* NULL: not run yet */
     uint64_t affected;
     int depth;
     struct batch *rest; /* exec_send: rows not sent yet */
@@ -52,12 +53,16 @@ struct exec {
     bool ended;
 };
 
-MUST_CHECK int node_open(struct exec *x, const struct plan_node *plan, struct node **out);
+MUST_CHECK
+int node_open(struct exec *x, const struct plan_node *plan, struct node **out);
 /* The next batch, filtered and projected; never empty. */
-MUST_CHECK int node_next(struct node *n, struct batch **out);
-MUST_CHECK int node_rescan(struct node *n);
+MUST_CHECK
+int node_next(struct node *n, struct batch **out);
+MUST_CHECK
+int node_rescan(struct node *n);
 void node_close(struct node *n);
-MUST_CHECK int exec_check_interrupt(const struct exec *x);
+MUST_CHECK
+int exec_check_interrupt(const struct exec *x);
 
 /* An operator's constructor sets next, rescan, close, state; children are open already. */
 typedef int node_init_fn(struct node *n);
@@ -65,7 +70,8 @@ node_init_fn scan_init, values_init, function_init, cte_scan_init, project_init,
     sort_init, distinct_init, limit_init, lock_rows_init, materialize_init, hash_join_init,
     nest_loop_init, set_op_init, modify_init;
 
-/* ---- one row's expressions: exec_eval.c ------------------------------------------------------- */
+/* ---- one row's expressions: exec_eval.c -------------------------------------------------------
+ */
 
 /* Evaluates over one row. `columns` is the input row; results lie in `arena` or borrow. `sub`: the
  * subplan's row while its test is evaluated. */
@@ -77,19 +83,26 @@ struct eval {
     const struct datum *outer;
     struct arena *arena;
 };
-MUST_CHECK int eval_row(const struct eval *v, const struct expr *e, struct datum *out);
+MUST_CHECK
+int eval_row(const struct eval *v, const struct expr *e, struct datum *out);
 /* As a condition: *pass only on TRUE. */
-MUST_CHECK int eval_pass(const struct eval *v, const struct expr *e, bool *pass);
+MUST_CHECK
+int eval_pass(const struct eval *v, const struct expr *e, bool *pass);
 /* The same without a row, over parameters and outer slots. */
-MUST_CHECK int eval_scalar(struct exec *x, const struct expr *e, struct datum *out);
+MUST_CHECK
+int eval_scalar(struct exec *x, const struct expr *e, struct datum *out);
 
-/* exec_subplan.c */
-MUST_CHECK int eval_subplan(const struct eval *v, const struct expr *e, struct datum *out);
+/* exec_subplan.c: a common table expression is run when it is first asked for. */
+MUST_CHECK
+int cte_rows(struct exec *x, int32_t cte, struct row_list **out);
+MUST_CHECK
+int eval_subplan(const struct eval *v, const struct expr *e, struct datum *out);
 void subplans_close(struct exec *x);
 /* Outer slots that a node or subplan depends on have changed: kept results are void. */
 void subplans_reset(struct exec *x);
 
-/* ---- a batch's expressions: exec_veval.c ------------------------------------------------------ */
+/* ---- a batch's expressions: exec_veval.c ------------------------------------------------------
+ */
 
 struct vexpr {
     const struct expr *expr;
@@ -99,14 +112,16 @@ struct vexpr {
 };
 struct vexpr *vexpr_new(struct exec *x, const struct expr *e);
 /* Into *out, which may alias a column of the input: read only. sel NULL: rows 0 .. count-1. */
-MUST_CHECK int vexpr_eval(struct exec *x, struct vexpr *v, const struct batch *in,
-                          const uint16_t *sel, uint32_t count, struct arena *a, struct vec **out);
+MUST_CHECK
+int vexpr_eval(struct exec *x, struct vexpr *v, const struct batch *in, const uint16_t *sel,
+               uint32_t count, struct arena *a, struct vec **out);
 /* Rows of the selection where the condition is TRUE: fills `pass`, returns how many in *passed. */
-MUST_CHECK int vexpr_filter(struct exec *x, struct vexpr *v, const struct batch *in,
-                            const uint16_t *sel, uint32_t count, struct arena *a, uint16_t *pass,
-                            uint32_t *passed);
+MUST_CHECK
+int vexpr_filter(struct exec *x, struct vexpr *v, const struct batch *in, const uint16_t *sel,
+                 uint32_t count, struct arena *a, uint16_t *pass, uint32_t *passed);
 
-/* ---- rows kept: exec_rows.c ------------------------------------------------------------------- */
+/* ---- rows kept: exec_rows.c -------------------------------------------------------------------
+ */
 
 /* Rows of datums in memory of their own, charged to the run's budget. */
 struct row_list {
@@ -120,36 +135,40 @@ struct row_list {
 struct row_list *row_list_new(struct exec *x, const struct plan_column *columns, uint32_t width);
 void row_list_free(struct row_list *l);
 void row_list_reset(struct row_list *l);
-MUST_CHECK int row_list_add(struct row_list *l, const struct datum *row); /* copies */
-MUST_CHECK int row_list_add_batch(struct row_list *l, const struct batch *b);
+MUST_CHECK
+int row_list_add(struct row_list *l, const struct datum *row); /* copies */
+MUST_CHECK
+int row_list_add_batch(struct row_list *l, const struct batch *b);
 /* All rows of a node. */
-MUST_CHECK int row_list_drain(struct row_list *l, struct node *n);
+MUST_CHECK
+int row_list_drain(struct row_list *l, struct node *n);
 /* The next rows from *at on as a batch in the arena; ERR_END. */
-MUST_CHECK int row_list_batch(const struct row_list *l, size_t *at, struct arena *a,
-                              struct batch **out);
+MUST_CHECK
+int row_list_batch(const struct row_list *l, size_t *at, struct arena *a, struct batch **out);
 void batch_row_datums(const struct batch *b, uint32_t row, struct datum *out);
 /* Fills row `row` of the batch. */
 void batch_set_row(struct batch *b, uint32_t row, const struct datum *values);
 struct batch *batch_for(struct node *n, const struct plan_column *columns, uint32_t count);
 
-/* ---- keys of ranges: exec_range.c -------------------------------------------------------------- */
+/* ---- keys of ranges: exec_range.c --------------------------------------------------------------
+ */
 
 struct key_range {
     struct slice lo, hi; /* [lo, hi); hi.data NULL: to the end */
 };
 /* The key ranges of a scan, in the order in which they are to be visited. None: no rows. */
-MUST_CHECK int range_keys(const struct eval *v, const struct plan_range *r,
-                          const struct key_part *parts, uint32_t part_count, bool backward,
-                          struct arena *a, struct key_range **out, uint32_t *count);
+MUST_CHECK
+int range_keys(const struct eval *v, const struct plan_range *r, const struct key_part *parts,
+               uint32_t part_count, bool backward, struct arena *a, struct key_range **out,
+               uint32_t *count);
 
-/* ---- tables: exec_write.c, exec_fk.c ------------------------------------------------------------ */
-
-const struct cat_table *rel_table(const struct rel *rel);
-const struct cat_index *rel_cat_index(const struct cat_table *t, const struct rel_index *ix);
+/* ---- tables: exec_write.c, exec_fk.c ------------------------------------------------------------
+ */
 
 /* Decodes all columns of a stored row; bytes borrow from key and row, or lie in the arena. */
-MUST_CHECK int table_decode(const struct cat_table *t, struct slice key, struct slice row,
-                            struct arena *a, struct datum *values);
+MUST_CHECK
+int table_decode(const struct cat_table *t, struct slice key, struct slice row, struct arena *a,
+                 struct datum *values);
 struct write_target {
     const struct exec_ctx *ctx;
     const struct cat_table *table;
@@ -158,31 +177,35 @@ struct write_target {
 enum write_outcome { WRITE_DONE, WRITE_EXISTS, WRITE_GONE };
 /* Inserts a row with its index entries. conflict_ok: a duplicate gives WRITE_EXISTS with
  * *conflict (NULL: the primary key) and the key of the row in the way, instead of an error. */
-MUST_CHECK int write_insert(const struct write_target *w, const struct datum *values,
-                            bool conflict_ok, enum write_outcome *outcome,
-                            const struct cat_index **conflict, struct slice *existing_key);
+MUST_CHECK
+int write_insert(const struct write_target *w, const struct datum *values, bool conflict_ok,
+                 enum write_outcome *outcome, const struct cat_index **conflict,
+                 struct slice *existing_key);
 /* Replaces `old` (its row as `row` says) by `values`; index entries that change. ERR_AGAIN: look at
  * the row again. */
-MUST_CHECK int write_update(const struct write_target *w, struct slice key,
-                            const struct txn_row *row, const struct datum *old,
-                            const struct datum *values, bool key_changes);
-MUST_CHECK int write_delete(const struct write_target *w, struct slice key,
-                            const struct txn_row *row, const struct datum *old);
-MUST_CHECK int check_not_null(const struct cat_table *t, struct arena *a,
-                              const struct datum *values);
+MUST_CHECK
+int write_update(const struct write_target *w, struct slice key, const struct txn_row *row,
+                 const struct datum *old, const struct datum *values, bool key_changes);
+MUST_CHECK
+int write_delete(const struct write_target *w, struct slice key, const struct txn_row *row,
+                 const struct datum *old);
+MUST_CHECK
+int check_not_null(const struct cat_table *t, struct arena *a, const struct datum *values);
 /* "(1, abc, null)" for the detail of a message. */
 const char *row_text(const struct cat_table *t, struct arena *a, const struct datum *values);
 
 /* The row refers to rows that exist (and holds them with a key share). old NULL: an insert. */
-MUST_CHECK int fk_check_row(const struct write_target *w, const struct datum *old,
-                            const struct datum *values);
+MUST_CHECK
+int fk_check_row(const struct write_target *w, const struct datum *old, const struct datum *values);
 /* Nothing refers to the old row any more, or the action takes care. values NULL: a delete. */
-MUST_CHECK int fk_check_referenced(const struct write_target *w, const struct datum *old,
-                                   const struct datum *values);
+MUST_CHECK
+int fk_check_referenced(const struct write_target *w, const struct datum *old,
+                        const struct datum *values);
 
 /* exec_point.c: 0 with *ran false when the plan is not one for the point path. */
-MUST_CHECK int point_run(struct plan *plan, const struct exec_ctx *ctx, struct sql_client *client,
-                         const int16_t *formats, int format_count, uint64_t *rows, bool *ran);
+MUST_CHECK
+int point_run(struct plan *plan, const struct exec_ctx *ctx, struct sql_client *client,
+              const int16_t *formats, int format_count, uint64_t *rows, bool *ran);
 
 /* exec_send.c */
 void send_datum(struct sql_client *client, const struct type_env *env, oid_t type, int16_t format,

@@ -51,7 +51,8 @@ vexpr_new(struct exec *x, const struct expr *e)
     return v;
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------ */
+/* ---- kinds ------------------------------------------------------------------------------------
+ */
 
 static struct vec *
 new_vec(struct arena *a, oid_t type)
@@ -82,9 +83,7 @@ eval_by_rows(struct exec *x, struct vexpr *v, const struct batch *in, const uint
              uint32_t count, struct arena *a, struct vec **out)
 {
     struct datum *row = ARENA_ARRAY(a, struct datum, in->col_count + 1);
-    struct eval ev = {
-        .x = x, .ctx = &x->ctx, .columns = row, .outer = x->outer, .arena = a
-    };
+    struct eval ev = { .x = x, .ctx = &x->ctx, .columns = row, .outer = x->outer, .arena = a };
     int rc = 0;
 
     *out = new_vec(a, v->expr->type.oid);

@@ -95,7 +95,7 @@ struct plan_scan {
 };
 
 struct plan_values {
-    int32_t row_count;
+    int32_t row_count, column_count;
     struct expr ***rows; /* [row][column] */
 };
 
