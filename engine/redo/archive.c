@@ -2,12 +2,29 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#define ZSTD_STATIC_LINKING_ONLY /* memory from the node's heap */
 #include <zstd.h>
 
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
 
 enum { ARCHIVE_CHUNK = 256 << 10, ARCHIVE_LEVEL = 3 };
+
+static void *
+zstd_alloc(void *opaque, size_t size)
+{
+    (void)opaque;
+    return xmalloc(size);
+}
+
+static void
+zstd_free(void *opaque, void *p)
+{
+    (void)opaque;
+    xfree(p);
+}
+
+static const ZSTD_customMem zstd_memory = { zstd_alloc, zstd_free, NULL };
 
 struct zip {
     struct env_file *in, *out;
@@ -70,7 +87,7 @@ redo_archive_copy(struct env *env, const char *from, uint64_t size, const char *
     int rc;
 
     snprintf(tmp, sizeof tmp, "%s.tmp", to);
-    z.zstd = ZSTD_createCCtx();
+    z.zstd = ZSTD_createCCtx_advanced(zstd_memory);
     CHECK(z.zstd != NULL);
     ZSTD_CCtx_setParameter(z.zstd, ZSTD_c_compressionLevel, ARCHIVE_LEVEL);
     ZSTD_CCtx_setParameter(z.zstd, ZSTD_c_checksumFlag, 1);
@@ -114,7 +131,7 @@ redo_unzip_open(struct env *env, const char *path, struct redo_unzip **out)
         return rc;
     *out = xcalloc(1, sizeof **out);
     (*out)->file = file;
-    (*out)->zstd = ZSTD_createDCtx();
+    (*out)->zstd = ZSTD_createDCtx_advanced(zstd_memory);
     CHECK((*out)->zstd != NULL);
     (*out)->bytes = xmalloc(ARCHIVE_CHUNK);
     (*out)->in.src = (*out)->bytes;

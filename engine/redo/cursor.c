@@ -184,9 +184,9 @@ cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
             if (rc != 0)
                 return rc;
         }
-        rc = redo_source_unit(&c->source, c->offset, c->source_lsn, false, false, unit);
+        rc = redo_source_unit(&c->source, c->offset, c->source_lsn, true, false, unit);
         if (rc != 0 && c->file != NULL)
-            rc = redo_source_unit(&c->source, c->offset, c->source_lsn, false, true, unit);
+            rc = redo_source_unit(&c->source, c->offset, c->source_lsn, true, true, unit);
         if (rc == ERR_END && c->file == NULL) {
             rc = cursor_leave_archived(c);
             if (rc == 0)
@@ -196,8 +196,12 @@ cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
         if (rc == ERR_END)
             rc = DIAG(ERR_CORRUPT, "%s: no frame for LSN %u:%llx at offset %llu", c->source.path,
                       c->inc, (unsigned long long)c->source_lsn.v, (unsigned long long)c->offset);
-        if (rc != 0 || lsn_lt(c->next, redo_frame_end(&unit->head)))
+        if (rc != 0) {
+            cursor_close_source(c); /* whoever repairs it may put another file in its place */
             return rc;
+        }
+        if (lsn_lt(c->next, redo_frame_end(&unit->head)))
+            return 0;
         c->offset = unit->next_offset;
         c->source_lsn = redo_frame_end(&unit->head);
         c->source_chain = unit->head.chain;

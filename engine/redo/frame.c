@@ -88,20 +88,16 @@ redo_frame_crc(const uint8_t *bytes, size_t stored_size)
 int
 redo_frame_verify(const uint8_t *bytes, size_t size, struct redo_frame_head *out)
 {
-    int rc;
-
     if (size < REDO_FRAME_HEADER)
         return DIAG(ERR_CORRUPT, "redo frame: %zu bytes are too few", size);
-    rc = redo_frame_head_decode(bytes, out);
-    if (rc != 0)
-        return rc;
-    if (size != REDO_FRAME_HEADER + (size_t)out->stored_size)
-        return DIAG(ERR_CORRUPT, "redo frame: %zu bytes where the header says %zu", size,
-                    REDO_FRAME_HEADER + (size_t)out->stored_size);
-    if (redo_frame_crc(bytes, out->stored_size) != out->crc)
+    if (load_u32(bytes + FRAME_OFF_MAGIC) != FRAME_MAGIC)
+        return DIAG(ERR_CORRUPT, "redo frame: bad magic");
+    /* Before the version is believed: every version has these two in their places. */
+    if (load_u32(bytes + FRAME_OFF_STORED) != size - REDO_FRAME_HEADER ||
+        redo_frame_crc(bytes, size - REDO_FRAME_HEADER) != load_u32(bytes + FRAME_OFF_CRC))
         return DIAG(ERR_CORRUPT, "redo frame at %llx: checksum does not match",
-                    (unsigned long long)out->lsn.v);
-    return 0;
+                    (unsigned long long)load_u64(bytes + FRAME_OFF_LSN));
+    return redo_frame_head_decode(bytes, out);
 }
 
 int

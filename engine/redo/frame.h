@@ -17,6 +17,8 @@
  *    68  4  CRC-32C over bytes [0, 68) and the stored bytes
  *    72     stored bytes
  *
+ * Whatever version comes later keeps magic, stored size and CRC where they are.
+ *
  * A frame holds whole records. It is valid when magic, version, flags, sizes and CRC are right; the
  * chain says more: that all before it is the same, too.
  *

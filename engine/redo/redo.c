@@ -11,7 +11,7 @@
 enum {
     RING_BYTES_DEFAULT = 16 << 20,
     FRAME_CACHE_DEFAULT = 32 << 20,
-    FRAME_CACHE_MIN = 8 << 20,
+    FRAME_CACHE_MIN = 5 << 20,
     FILE_BYTES_DEFAULT = 64 << 20,
     FILE_BYTES_MIN = 64 << 10,
     LZ4_BYTES_MIN_DEFAULT = 16 << 10,
@@ -93,6 +93,17 @@ locks_fini(struct redo *r)
     env_mutex_fini(&r->append.lock);
 }
 
+/* All that the log needs while it runs. */
+static void
+buffers_init(struct redo *r)
+{
+    r->ring = xmalloc(r->ring_bytes);
+    r->seal.scratch = xmalloc(REDO_FRAME_RECORDS_MAX);
+    r->seal.lz4 = xmalloc((size_t)LZ4_sizeofState());
+    r->seal.page = xaligned(ENV_ALIGN, ENV_ALIGN);
+    redo_pool_init(&r->pool, r->env, r->options.frame_cache_bytes);
+}
+
 static void
 redo_free(struct redo *r)
 {
@@ -121,12 +132,7 @@ redo_open(const struct redo_options *o, struct redo **out)
         lineage_copy(&r->lineage, o->lineage);
     r->ring_bytes = r->options.ring_bytes;
     r->part_max = part_max(&r->options);
-    r->ring = xmalloc(r->ring_bytes);
-    r->seal.scratch = xmalloc(REDO_FRAME_RECORDS_MAX);
-    r->seal.lz4 = xmalloc((size_t)LZ4_sizeofState());
-    r->seal.page = xaligned(ENV_ALIGN, ENV_ALIGN);
     locks_init(r);
-    redo_pool_init(&r->pool, r->env, r->options.frame_cache_bytes);
     atomic_store(&r->slots_free, UINT64_MAX);
     for (int i = 0; i < REDO_SLOTS; i++)
         atomic_store(&r->slots[i].start, UINT64_MAX);
@@ -138,9 +144,12 @@ redo_open(const struct redo_options *o, struct redo **out)
     r->options.dir = r->options.archive_dir = NULL;
     if (rc != 0) {
         redo_files_close(r);
-        redo_free(r);
+        locks_fini(r);
+        lineage_fini(&r->lineage);
+        xfree_aligned(r);
         return rc;
     }
+    buffers_init(r);
     redo_files_start(r);
     for (int i = 0; i < REDO_LOG_THREADS; i++)
         r->threads[i] =

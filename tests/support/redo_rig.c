@@ -15,8 +15,8 @@ redo_rig_init(struct redo_rig *g, struct env *env, const char *dir)
     g->options = (struct redo_options){ .env = env,
                                         .dir = g->dir,
                                         .database_id = 77,
-                                        .ring_bytes = 1 << 20,
-                                        .frame_cache_bytes = 8 << 20,
+                                        .ring_bytes = 256 << 10,
+                                        .frame_cache_bytes = 5 << 20,
                                         .file_bytes = 1 << 20,
                                         .spare_count = 1 };
 }
