@@ -98,8 +98,6 @@ int cte_rows(struct exec *x, int32_t cte, struct row_list **out);
 MUST_CHECK
 int eval_subplan(const struct eval *v, const struct expr *e, struct datum *out);
 void subplans_close(struct exec *x);
-/* Outer slots that a node or subplan depends on have changed: kept results are void. */
-void subplans_reset(struct exec *x);
 
 /* ---- a batch's expressions: exec_veval.c ------------------------------------------------------
  */
@@ -149,6 +147,23 @@ void batch_row_datums(const struct batch *b, uint32_t row, struct datum *out);
 /* Fills row `row` of the batch. */
 void batch_set_row(struct batch *b, uint32_t row, const struct datum *values);
 struct batch *batch_for(struct node *n, const struct plan_column *columns, uint32_t count);
+
+/* ---- hash tables of rows: exec_table.c --------------------------------------------------------
+ */
+
+enum { ROW_TABLE_KEYS_MAX = 66 };
+struct row_table {
+    struct row_list *rows; /* the keys, in the order in which they came */
+    size_t *slots, slot_count;
+    uint64_t *hashes; /* by row */
+};
+struct row_table *row_table_new(struct exec *x, const struct plan_column *columns,
+                                uint32_t key_count);
+void row_table_free(struct row_table *t); /* NULL allowed */
+void row_table_reset(struct row_table *t);
+bool row_table_find(const struct row_table *t, const struct datum *keys, size_t *at);
+MUST_CHECK
+int row_table_put(struct row_table *t, const struct datum *keys, size_t *at, bool *found);
 
 /* ---- keys of ranges: exec_range.c --------------------------------------------------------------
  */

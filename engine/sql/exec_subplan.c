@@ -1,0 +1,194 @@
+/* Queries inside expressions, and common table expressions.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/sql/exec_int.h"
+
+/* ---- common table expressions -------------------------------------------------------------------
+ */
+
+int
+cte_rows(struct exec *x, int32_t cte, struct row_list **out)
+{
+    const struct plan_node *root = x->plan->ctes[cte].root;
+    struct node *n;
+    int rc;
+
+    if (x->ctes[cte] == NULL) {
+        struct row_list *l = row_list_new(x, root->columns, (uint32_t)root->column_count);
+
+        rc = node_open(x, root, &n);
+        if (rc == 0)
+            rc = row_list_drain(l, n);
+        node_close(n);
+        if (rc != 0) {
+            row_list_free(l);
+            return rc;
+        }
+        x->ctes[cte] = l;
+    }
+    *out = x->ctes[cte];
+    return 0;
+}
+
+/* ---- running ------------------------------------------------------------------------------------
+ */
+
+/* Opens the subplan, or starts it over with the caller's row in its outer slots. */
+static int
+subplan_start(const struct eval *v, const struct plan_subplan *p, struct subplan_state *s)
+{
+    struct exec *x = v->x;
+
+    for (int32_t i = 0; i < p->bind_count; i++) {
+        struct datum d;
+        int rc = eval_row(v, p->binds[i].value, &d);
+
+        if (rc != 0)
+            return rc;
+        x->outer[p->binds[i].slot] =
+            datum_copy(v->arena, &d, (enum type_rep)type_get(p->binds[i].value->type.oid)->rep);
+    }
+    return s->root == NULL ? node_open(x, p->root, &s->root) : node_rescan(s->root);
+}
+
+static int
+run_scalar(const struct eval *v, const struct plan_subplan *p, struct subplan_state *s)
+{
+    enum type_rep rep = (enum type_rep)type_get(p->root->columns[0].type.oid)->rep;
+    struct batch *b;
+    int rc;
+
+    s->scalar = datum_null();
+    rc = node_next(s->root, &b);
+    if (rc != 0)
+        return rc == ERR_END ? 0 : rc;
+    if (b->sel_count > 1)
+        goto many;
+    s->scalar = vec_get(&b->cols[0], batch_row(b, 0));
+    s->scalar = datum_copy(p->bind_count == 0 ? &v->x->arena : v->arena, &s->scalar, rep);
+    rc = node_next(s->root, &b);
+    if (rc == ERR_END)
+        return 0;
+    if (rc != 0)
+        return rc;
+many:
+    return DIAG(ERR_CARDINALITY, "more than one row returned by a subquery used as an expression");
+}
+
+static int
+run_exists(const struct eval *v, struct subplan_state *s)
+{
+    struct batch *b;
+    int rc = node_next(s->root, &b);
+
+    (void)v;
+    s->exists = rc == 0;
+    return rc == ERR_END ? 0 : rc;
+}
+
+static int
+run_rows(const struct eval *v, const struct plan_subplan *p, struct subplan_state *s)
+{
+    if (s->rows == NULL)
+        s->rows = row_list_new(v->x, p->root->columns, (uint32_t)p->root->column_count);
+    row_list_reset(s->rows);
+    return row_list_drain(s->rows, s->root);
+}
+
+static int
+subplan_run(const struct eval *v, const struct expr *e, const struct plan_subplan *p,
+            struct subplan_state *s)
+{
+    int rc;
+
+    if (s->has_result)
+        return 0;
+    rc = subplan_start(v, p, s);
+    if (rc != 0)
+        return rc;
+    if (e->u.subplan.kind == SUBPLAN_SCALAR)
+        rc = run_scalar(v, p, s);
+    else if (e->u.subplan.kind == SUBPLAN_EXISTS)
+        rc = run_exists(v, s);
+    else
+        rc = run_rows(v, p, s);
+    s->has_result = rc == 0 && p->bind_count == 0;
+    return rc;
+}
+
+/* ---- results ------------------------------------------------------------------------------------
+ */
+
+/* test over each row, three-valued. */
+static int
+any_or_all(const struct eval *v, const struct expr *e, const struct subplan_state *s,
+           struct datum *out)
+{
+    bool all = e->u.subplan.kind == SUBPLAN_ALL, any_null = false;
+    struct eval test = *v;
+
+    for (size_t i = 0; i < s->rows->count; i++) {
+        struct datum d;
+        int rc;
+
+        test.sub = s->rows->rows[i];
+        rc = eval_row(&test, e->u.subplan.test, &d);
+        if (rc != 0)
+            return rc;
+        if (d.is_null) {
+            any_null = true;
+        } else if ((d.i != 0) != all) {
+            *out = datum_bool(!all);
+            return 0;
+        }
+    }
+    *out = any_null ? datum_null() : datum_bool(all);
+    return 0;
+}
+
+static int
+array_of(const struct eval *v, const struct expr *e, const struct subplan_state *s,
+         struct datum *out)
+{
+    struct datum *elems = ARENA_ARRAY(v->arena, struct datum, s->rows->count + 1);
+
+    for (size_t i = 0; i < s->rows->count; i++)
+        elems[i] = s->rows->rows[i][0];
+    *out =
+        array_make(v->arena, type_get(e->type.oid)->elem_oid, elems, (uint32_t)s->rows->count, 1);
+    return 0;
+}
+
+int
+eval_subplan(const struct eval *v, const struct expr *e, struct datum *out)
+{
+    const struct plan_subplan *p = &v->x->plan->subplans[e->u.subplan.id];
+    struct subplan_state *s = &v->x->subplans[e->u.subplan.id];
+    int rc = subplan_run(v, e, p, s);
+
+    if (rc != 0)
+        return rc;
+    switch (e->u.subplan.kind) {
+    case SUBPLAN_SCALAR:
+        *out = s->scalar;
+        return 0;
+    case SUBPLAN_EXISTS:
+        *out = datum_bool(s->exists);
+        return 0;
+    case SUBPLAN_ANY:
+    case SUBPLAN_ALL:
+        return any_or_all(v, e, s, out);
+    case SUBPLAN_ARRAY:
+        return array_of(v, e, s, out);
+    }
+    UNREACHABLE();
+}
+
+void
+subplans_close(struct exec *x)
+{
+    for (int32_t i = 0; i < x->plan->subplan_count; i++) {
+        node_close(x->subplans[i].root);
+        row_list_free(x->subplans[i].rows);
+    }
+}
