@@ -30,10 +30,12 @@
 
 struct arena;
 struct env;
+struct job_pool;
 struct log;
 struct lsm;
 struct lsm_tree;
 struct lsm_view;
+struct segment_repair;
 
 /* ---- what the transaction room lends -------------------------------------------------------- */
 
@@ -50,8 +52,9 @@ struct lsm_host {
     enum lsm_status (*resolve)(void *arg, txid_t txid, scn_t *scn);
     /* A position L such that every record of the incarnation followed below L has its version in
      * a memtable already. While writing: the ring's end (a version enters its memtable before its
-     * record can get an LSN). On a standby and in replay: what all lanes have passed. Any thread,
-     * never blocks. */
+     * record can get an LSN). On a standby and in replay: what all lanes have passed. Once settle,
+     * called after this, has returned, resolve answers for every commit and abort record below L.
+     * Any thread, never blocks. */
     struct lsn (*floor)(void *arg);
     /* Gives every version that is in a memtable now, and whose transaction lives, a record with an
      * LSN (each worker reserves its strands), then sets *end to a position above all those records.
@@ -90,7 +93,10 @@ struct lsm_options {
     uint64_t merge_rate;     /* bytes a second that compaction may write; 0: no limit */
     int background_threads;  /* 0: one */
     bool no_background;      /* tests: nothing happens but by lsm_job_start and lsm_job_install */
-    uint32_t broken;         /* tests: rules switched off, enum lsm_rule bits */
+    struct job_pool *jobs;   /* where fibers read blocks that are not cached; NULL: in
+                              * line */
+    const struct segment_repair *repair; /* of damaged blocks; or NULL */
+    uint32_t broken;                     /* tests: rules switched off, enum lsm_rule bits */
 };
 
 /* Rules that tests switch off to see that the checker notices. */
@@ -229,6 +235,10 @@ int lsm_compact_all(struct lsm *l);
 MUST_CHECK
 int lsm_expire(struct lsm *l);
 
+/* Merges undo files within their expiry windows, one merge per tree at most. Blocks. */
+MUST_CHECK
+int lsm_merge_undo(struct lsm *l);
+
 /* ---- statuses ------------------------------------------------------------------------------- */
 
 /* STATUS-2: no memtable that anybody can still read needs the status of a transaction that ended
@@ -263,7 +273,10 @@ bool lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from);
 
 /* ---- branches ------------------------------------------------------------------------------- */
 
-incarnation_t lsm_branch(struct lsm *l);              /* the one followed */
+incarnation_t lsm_branch(struct lsm *l); /* the one followed */
+/* At start: not below the SCN of any commit of the branch followed whose redo lies below its
+ * recovery position, and durable. What is replayed may raise it. */
+scn_t lsm_stored_tip(struct lsm *l);
 void lsm_lineage(struct lsm *l, struct lineage *out); /* a copy; out is initialised */
 /* CUT-1, from the lineage. Any thread. */
 scn_t lsm_part(struct lsm *l, incarnation_t a, incarnation_t b);
