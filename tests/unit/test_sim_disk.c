@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/sim.h"
 #include "engine/base/task.h"
+#include "tests/support/sim_test.h"
 
 static struct sim *sim;
 
@@ -31,13 +32,7 @@ open_file(const char *path, int flags)
 static void
 run_node(struct env *node, void (*fn)(void *arg), void *arg)
 {
-    enum sim_result r;
-
-    sim_node_start(node, fn, arg);
-    r = sim_run(sim, UINT64_MAX, NULL, NULL);
-    if (r != SIM_IDLE)
-        printf("%s", sim_report(sim));
-    ck_assert_str_eq(sim_result_name(r), "idle");
+    sim_test_run_node(sim, node, fn, arg);
 }
 
 /* ---- files and power cuts ------------------------------------------------------------------ */
@@ -407,6 +402,34 @@ START_TEST(test_faults_by_rule)
 }
 END_TEST
 
+/* A power cut at each operation in turn of the whole replacement: old or new, never else. */
+static void
+cut_at_each(struct sim *world, struct sim_test_countdown *c, void *arg)
+{
+    struct names whole = { .sync_file = true, .sync_dir = true };
+    struct env *node = sim_node_new(world, "n");
+    int *old_count = arg;
+
+    sim_test_run_node(world, node, names_first_main, NULL);
+    sim_test_arm(c, node);
+    sim_test_run_node(world, node, names_replace_main, &whole);
+    sim_fault_remove(node, c->handle);
+    sim_test_run_node(world, node, names_read_main, NULL);
+    *old_count += strcmp(text_found, "old") == 0;
+    ck_assert(strcmp(text_found, "new") == 0 ||
+              (sim_test_has_fired(c) && strcmp(text_found, "old") == 0));
+}
+
+START_TEST(test_a_cut_at_each_operation)
+{
+    struct sim_fault cut = { .ops = SIM_OP_ANY, .kind = SIM_FAULT_CRASH };
+    int old_count = 0;
+
+    ck_assert_int_eq(sim_test_count_down(&cut, 0, cut_at_each, &old_count), 5);
+    ck_assert_int_gt(old_count, 0);
+}
+END_TEST
+
 /* ---- the suite ----------------------------------------------------------------------------- */
 
 static void
@@ -435,6 +458,7 @@ main(void)
     tcase_add_test(tc, test_power_cuts_lose_only_what_was_not_synced);
     tcase_add_test(tc, test_dsync_writes_are_durable);
     tcase_add_test(tc, test_names_need_their_folder_synced);
+    tcase_add_test(tc, test_a_cut_at_each_operation);
     tcase_add_test(tc, test_folders);
     tcase_add_test(tc, test_faults_by_rule);
     suite_add_tcase(suite, tc);
