@@ -89,8 +89,8 @@ void
 posix_loop_run_once(struct env_loop *l, int64_t timeout_us)
 {
     if (timeout_us == 0) {
-        event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* NONBLOCK alone goes on while
-                                                                   * anything is active */
+        /* NONBLOCK alone goes on while anything is active. */
+        event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
     if (timeout_us > 0) {
