@@ -201,7 +201,13 @@ int txn_get(struct txn *t, tree_id_t tree, struct slice key, const struct read_m
             struct slice *value);
 
 /* A range [lo, hi) in key order, or backwards; hi with size 0 and data NULL: to the end. */
-enum { TXN_SCAN_BACKWARD = 1, TXN_SCAN_KEYS_ONLY = 2 };
+enum {
+    TXN_SCAN_BACKWARD = 1,
+    TXN_SCAN_KEYS_ONLY = 2,
+    TXN_SCAN_NEWEST = 4, /* the newest commits and all own writes, not the statement's snapshot: for
+                          * checks that must hold at the commit. Open writes of others are not seen:
+                          * the caller holds what keeps them out */
+};
 MUST_CHECK
 int txn_scan(struct txn *t, tree_id_t tree, struct slice lo, struct slice hi, int flags,
              const struct read_moment *m, struct txn_cursor **out);
@@ -235,6 +241,8 @@ int txn_read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_w
 MUST_CHECK
 int txn_lock_row(struct txn *t, tree_id_t tree, struct slice key, enum row_lock mode,
                  enum lock_wait wait, struct txn_row *row);
+/* Whether an own row was written by the statement that runs now. */
+bool txn_wrote_in_statement(const struct txn *t, const struct txn_row *row);
 /* Puts (or, with delete, deletes) on top of `row`. The write is the row's lock from then on.
  * no_key: the change leaves the key columns alone (does not conflict with ROW_KEY_SHARE holders).
  * ERR_AGAIN: the row is no longer as `row` says, look again. May park (ring full, back-pressure).

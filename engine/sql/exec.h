@@ -62,8 +62,9 @@ int exec_run(struct plan *plan, const struct exec_ctx *ctx, struct sql_client *c
 /* ---- for DDL --------------------------------------------------------------------------
  */
 
-/* Goes over all rows of a table as the statement sees them, own writes included: fn gets the key
- * and all columns; it returns 0 to go on. For CREATE INDEX, ADD CONSTRAINT, rewrites. Parks. */
+/* Goes over the newest rows of a table, own writes included: fn gets the key and all columns; it
+ * returns 0 to go on. The caller holds a lock that keeps writers out. For CREATE INDEX, ADD
+ * CONSTRAINT, rewrites. Parks. */
 MUST_CHECK
 int table_each_row(const struct exec_ctx *ctx, const struct cat_table *table,
                    int (*fn)(void *arg, struct slice key, const struct datum *values), void *arg);

@@ -217,6 +217,13 @@ MUST_CHECK
 int fk_check_referenced(const struct write_target *w, const struct datum *old,
                         const struct datum *values);
 
+/* exec_ddl.c */
+MUST_CHECK
+int table_each_row_at(const struct exec_ctx *ctx, const struct cat_table *table,
+                      const struct cat_index *ix, const struct datum *first,
+                      int (*fn)(void *arg, struct slice key, const struct datum *values),
+                      void *arg);
+
 /* exec_point.c: 0 with *ran false when the plan is not one for the point path. */
 MUST_CHECK
 int point_run(struct plan *plan, const struct exec_ctx *ctx, struct sql_client *client,

@@ -48,6 +48,26 @@ txn_get(struct txn *t, tree_id_t tree, struct slice key, const struct read_momen
     return rc;
 }
 
+static bool
+own_any(void *arg, txid_t txid, uint64_t seq)
+{
+    (void)seq;
+    return txn_owns(arg, txid);
+}
+
+/* Whatever it finds may be newer than what is visible. */
+static void
+read_newest_commits(struct txn *t, struct undo_read *r)
+{
+    scn_t newest = engine_newest_scn(t->engine);
+
+    r->scn = SCN_MAX;
+    r->own = t->txid_count != 0 ? own_any : NULL;
+    r->own_arg = t;
+    if (newest > t->must_see)
+        t->must_see = newest;
+}
+
 int
 txn_scan(struct txn *t, tree_id_t tree, struct slice lo, struct slice hi, int flags,
          const struct read_moment *m, struct txn_cursor **out)
@@ -60,6 +80,8 @@ txn_scan(struct txn *t, tree_id_t tree, struct slice lo, struct slice hi, int fl
 
     if (rc != 0)
         return rc;
+    if ((flags & TXN_SCAN_NEWEST) != 0)
+        read_newest_commits(t, &r);
     c = xcalloc(1, sizeof *c);
     rc = undo_cursor_open(&r, lo, hi, undo_flags, &c->undo);
     if (rc != 0) {

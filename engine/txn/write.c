@@ -71,6 +71,7 @@ row_fill(const struct txn *t, const struct lsm_newest *n, struct txn_row *row)
         return;
     row->found = n->kind != VERSION_DELETE;
     row->token[2] = n->kind;
+    row->token[3] = n->seq;
     row->own = n->status == LSM_OPEN;
     row->value = n->value;
     if (!row->own) {
@@ -108,6 +109,12 @@ read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_wait wait
         if (rc != 0)
             return rc;
     }
+}
+
+bool
+txn_wrote_in_statement(const struct txn *t, const struct txn_row *row)
+{
+    return row->own && row->token[3] >= t->statement_seq;
 }
 
 static int

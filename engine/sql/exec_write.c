@@ -1,0 +1,319 @@
+/* One row into, over and out of a table: its tree, its indexes, its constraints but for foreign
+ * keys (exec_fk.c).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/sql/exec_int.h"
+
+/* ---- rows -------------------------------------------------------------------------------------
+ */
+
+int
+table_decode(const struct cat_table *t, struct slice key, struct slice row, struct arena *a,
+             struct datum *values)
+{
+    uint16_t wanted[ROW_COLUMNS_MAX];
+    const struct row_layout *stored;
+    struct row_map m;
+    int rc = cat_row_layout(t, row, &stored);
+
+    for (uint16_t i = 0; i < t->column_count; i++)
+        wanted[i] = i;
+    if (rc == 0)
+        rc = row_map_init(&m, a, stored, cat_layout(t), wanted, t->column_count);
+    return rc != 0 ? rc : row_decode(&m, key, row, a, values);
+}
+
+const char *
+row_text(const struct cat_table *t, struct arena *a, const struct datum *values)
+{
+    struct writer w;
+    const char *text;
+    bool first = true;
+
+    wr_init(&w, 0);
+    wr_u8(&w, '(');
+    for (uint32_t i = 0; i < t->column_count && w.size < 200; i++) {
+        if (t->columns[i].dropped)
+            continue;
+        if (!first)
+            wr_bytes(&w, ", ", 2);
+        first = false;
+        if (values[i].is_null)
+            wr_bytes(&w, "null", 4);
+        else
+            type_out(t->columns[i].type, NULL, &values[i], &w);
+    }
+    wr_u8(&w, ')');
+    text = arena_strndup(a, (const char *)w.data, w.size);
+    wr_fini(&w);
+    return text;
+}
+
+int
+check_not_null(const struct cat_table *t, struct arena *a, const struct datum *values)
+{
+    for (uint32_t i = 0; i < t->column_count; i++) {
+        const struct cat_column *c = &t->columns[i];
+
+        if (!c->not_null || c->dropped || !values[i].is_null)
+            continue;
+        (void)DIAG(ERR_NOT_NULL_VIOLATION,
+                   "null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+                   c->name, t->name);
+        diag_detail("Failing row contains %s.", row_text(t, a, values));
+        diag_object(t->schema, t->name, c->name, NULL);
+        return ERR_NOT_NULL_VIOLATION;
+    }
+    return 0;
+}
+
+/* ---- duplicates -------------------------------------------------------------------------------
+ */
+
+static int
+duplicate(const struct write_target *w, const struct cat_index *ix, const struct datum *values)
+{
+    const struct cat_table *t = w->table;
+    struct writer names, texts;
+
+    wr_init(&names, 0);
+    wr_init(&texts, 0);
+    for (uint32_t i = 0; i < ix->key_count; i++) {
+        uint16_t c = ix->keys[i].column;
+
+        if (i > 0) {
+            wr_bytes(&names, ", ", 2);
+            wr_bytes(&texts, ", ", 2);
+        }
+        wr_bytes(&names, t->columns[c].name, strlen(t->columns[c].name));
+        type_out(t->columns[c].type, w->ctx->types, &values[c], &texts);
+    }
+    (void)DIAG(ERR_UNIQUE_VIOLATION, "duplicate key value violates unique constraint \"%s\"",
+               ix->name);
+    diag_detail("Key (%.*s)=(%.*s) already exists.", (int)names.size, (const char *)names.data,
+                (int)texts.size, (const char *)texts.data);
+    diag_object(t->schema, t->name, NULL, ix->name);
+    wr_fini(&names);
+    wr_fini(&texts);
+    return ERR_UNIQUE_VIOLATION;
+}
+
+/* ---- index entries -----------------------------------------------------------------------------
+ */
+
+static int
+insert_entry(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
+             struct slice pk, struct slice *existing)
+{
+    uint8_t room[256];
+    struct txn_row row;
+    struct writer key;
+    struct slice value;
+    bool has_null;
+    int rc;
+
+    wr_init_fixed(&key, room, sizeof room);
+    cat_index_entry(ix, values, pk, &key, &value, &has_null);
+    if (key.bad) {
+        wr_init(&key, 0);
+        cat_index_entry(ix, values, pk, &key, &value, &has_null);
+    }
+    rc = wr_finish(&key);
+    if (rc == 0)
+        rc = txn_insert(w->ctx->txn, ix->tree, wr_view(&key), value, &row);
+    if (rc == ERR_FILE_EXISTS && existing != NULL)
+        *existing = slice(arena_memdup(w->arena, row.value.data, row.value.size), row.value.size);
+    wr_fini(&key);
+    if (rc == ERR_LIMIT)
+        diag_object(w->table->schema, w->table->name, NULL, ix->name);
+    return rc;
+}
+
+static int
+delete_entry(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
+             struct slice pk)
+{
+    struct writer key;
+    struct slice value;
+    bool has_null;
+    int rc;
+
+    wr_init(&key, 0);
+    cat_index_entry(ix, values, pk, &key, &value, &has_null);
+    rc = wr_finish(&key);
+    if (rc == 0)
+        rc = txn_delete(w->ctx->txn, ix->tree, wr_view(&key));
+    wr_fini(&key);
+    return rc;
+}
+
+static bool
+entry_changes(const struct write_target *w, const struct cat_index *ix, const struct datum *old,
+              const struct datum *values)
+{
+    for (uint32_t i = 0; i < ix->key_count; i++) {
+        uint16_t c = ix->keys[i].column;
+
+        if (old[c].is_null != values[c].is_null)
+            return true;
+        if (!old[c].is_null && type_cmp(w->table->columns[c].type, &old[c], &values[c]) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- insert ------------------------------------------------------------------------------------
+ */
+
+static int
+encode_key(const struct write_target *w, const struct datum *values, struct writer *key)
+{
+    uint8_t hidden[8];
+    uint64_t id;
+    int rc;
+
+    if (w->table->primary != NULL) {
+        row_encode_key(key, cat_layout(w->table), values);
+        return wr_finish(key);
+    }
+    rc = engine_ids(w->ctx->engine, "row", 1, &id);
+    if (rc == 0) {
+        cat_hidden_key(id, hidden);
+        wr_bytes(key, hidden, sizeof hidden);
+    }
+    return rc;
+}
+
+static int
+insert_entries(const struct write_target *w, const struct datum *values, struct slice pk,
+               bool conflict_ok, const struct cat_index **conflict, struct slice *existing)
+{
+    for (uint32_t i = 0; i < w->table->index_count; i++) {
+        const struct cat_index *ix = &w->table->indexes[i];
+        int rc;
+
+        if (ix->primary)
+            continue;
+        rc = insert_entry(w, ix, values, pk, existing);
+        if (rc == ERR_FILE_EXISTS) {
+            *conflict = ix;
+            return conflict_ok ? ERR_FILE_EXISTS : duplicate(w, ix, values);
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int
+write_insert(const struct write_target *w, const struct datum *values, bool conflict_ok,
+             enum write_outcome *outcome, const struct cat_index **conflict,
+             struct slice *existing_key)
+{
+    const struct cat_index *in_the_way = NULL;
+    struct txn_row existing;
+    struct writer key, row;
+    int rc;
+
+    *outcome = WRITE_DONE;
+    wr_init(&key, 0);
+    wr_init(&row, 0);
+    rc = check_not_null(w->table, w->arena, values);
+    if (rc == 0)
+        rc = encode_key(w, values, &key);
+    if (rc == 0)
+        rc = row_encode(&row, cat_layout(w->table), values);
+    if (rc == 0)
+        rc = txn_insert(w->ctx->txn, w->table->tree, wr_view(&key), wr_view(&row), &existing);
+    if (rc == ERR_FILE_EXISTS) {
+        in_the_way = w->table->primary;
+        if (existing_key != NULL)
+            *existing_key = slice(arena_memdup(w->arena, key.data, key.size), key.size);
+        if (!conflict_ok)
+            rc = duplicate(w, w->table->primary, values);
+    } else if (rc == 0) {
+        rc = insert_entries(w, values, wr_view(&key), conflict_ok, &in_the_way, existing_key);
+    }
+    if (rc == ERR_FILE_EXISTS) {
+        *outcome = WRITE_EXISTS;
+        if (conflict != NULL)
+            *conflict = in_the_way;
+        rc = 0;
+    }
+    wr_fini(&key);
+    wr_fini(&row);
+    return rc;
+}
+
+/* ---- update and delete --------------------------------------------------------------------------
+ */
+
+static int
+update_entries(const struct write_target *w, const struct datum *old, const struct datum *values,
+               struct slice pk)
+{
+    for (uint32_t i = 0; i < w->table->index_count; i++) {
+        const struct cat_index *ix = &w->table->indexes[i];
+        int rc;
+
+        if (ix->primary || !entry_changes(w, ix, old, values))
+            continue;
+        rc = delete_entry(w, ix, old, pk);
+        if (rc == 0)
+            rc = insert_entry(w, ix, values, pk, NULL);
+        if (rc == ERR_FILE_EXISTS)
+            rc = duplicate(w, ix, values);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int
+delete_entries(const struct write_target *w, const struct datum *old, struct slice pk)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < w->table->index_count && rc == 0; i++)
+        if (!w->table->indexes[i].primary)
+            rc = delete_entry(w, &w->table->indexes[i], old, pk);
+    return rc;
+}
+
+int
+write_update(const struct write_target *w, struct slice key, const struct txn_row *row,
+             const struct datum *old, const struct datum *values, bool key_changes)
+{
+    enum write_outcome outcome;
+    struct writer encoded;
+    int rc = check_not_null(w->table, w->arena, values);
+
+    if (rc == 0 && key_changes && w->table->primary != NULL &&
+        entry_changes(w, w->table->primary, old, values)) {
+        rc = write_delete(w, key, row, old);
+        return rc != 0 ? rc : write_insert(w, values, false, &outcome, NULL, NULL);
+    }
+    if (rc != 0)
+        return rc;
+    wr_init(&encoded, 0);
+    rc = row_encode(&encoded, cat_layout(w->table), values);
+    if (rc == 0)
+        rc = txn_write(w->ctx->txn, w->table->tree, key, key_changes ? TXN_PUT : TXN_PUT_NO_KEY,
+                       wr_view(&encoded), row);
+    if (rc == 0)
+        rc = update_entries(w, old, values, key);
+    wr_fini(&encoded);
+    return rc;
+}
+
+int
+write_delete(const struct write_target *w, struct slice key, const struct txn_row *row,
+             const struct datum *old)
+{
+    int rc = txn_write(w->ctx->txn, w->table->tree, key, TXN_DELETE, slice(NULL, 0), row);
+
+    return rc != 0 ? rc : delete_entries(w, old, key);
+}
