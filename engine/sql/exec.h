@@ -31,7 +31,9 @@ struct exec_ctx {
     struct budget *memory; /* query work memory: past it operators spill, or fail with 53200 */
     const char *temp_dir;  /* for spilling */
     const bool *canceled;  /* looked at between batches: ERR_QUERY_CANCELED */
-    void *session;         /* for functions that need the session: handed to them by type_env */
+    struct arena
+        *scratch;  /* point statements work here; the caller empties it between executions */
+    void *session; /* for functions that need the session: handed to them by type_env */
 };
 
 /* Begins a run. The plan is referenced until exec_close. Writes happen as the run is pulled; a plan

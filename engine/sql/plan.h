@@ -24,6 +24,7 @@
 #include "engine/sql/expr.h"
 
 struct cat_set;
+struct point_program;
 struct cat_table; /* engine/catalog: descriptions live as long as plan.set */
 struct cat_index;
 struct cat_fk;
@@ -345,7 +346,11 @@ struct plan {
     struct cat_set *set; /* the catalogue it was made for; the plan holds a reference */
     int32_t object_count;
     struct plan_object *objects;
+    _Atomic(struct point_program *) program; /* exec_point.c; made at the first execution */
 };
+
+/* exec_point.c; for plan_unref. NULL allowed. */
+void point_program_free(struct point_program *p);
 
 struct plan *plan_ref(struct plan *plan);
 void plan_unref(struct plan *plan); /* NULL allowed */
