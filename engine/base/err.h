@@ -115,7 +115,15 @@
     X(NEEDS_RESEED, "RD003")       /* history does not reach back: base copy needed */             \
     X(DIVERGED, "RD004")           /* two histories where one was required */                      \
     X(TARGET_UNREACHABLE, "RD005") /* restore or flashback target outside what is held */          \
-    X(USAGE, "RD006")              /* command line */
+    X(USAGE, "RD006")              /* command line */                                              \
+    X(ZONE_DISPLACEMENT, "22009")                                                                  \
+    X(INTERVAL_OVERFLOW, "22015")                                                                  \
+    X(INVALID_ESCAPE_CHARACTER, "22019")                                                           \
+    X(INVALID_ESCAPE, "22025")                                                                     \
+    X(INVALID_REGEX, "2201B")                                                                      \
+    X(INVALID_LOG_ARGUMENT, "2201E")                                                               \
+    X(INVALID_POWER_ARGUMENT, "2201F")                                                             \
+    X(ARRAY_SUBSCRIPT, "2202E")
 
 enum err_code {
     ERR_ORDINAL_BASE = -1,
