@@ -24,7 +24,8 @@ struct point_program {
     uint32_t wanted_count;
     bool wants_key, wants_row; /* the scan yields PLAN_COLUMN_KEY, PLAN_COLUMN_ROW */
     struct row_map current;    /* for rows of the table's present version */
-    struct row_map all;        /* all columns, for writing */
+    uint16_t *all_columns;
+    struct row_map all; /* all columns, for writing */
 };
 
 void
@@ -64,6 +65,7 @@ compile_all(struct point_program *p)
     const struct row_layout *l = cat_layout(p->table);
     uint16_t *all = ARENA_ARRAY(&p->arena, uint16_t, p->table->column_count + 1);
 
+    p->all_columns = all;
     for (uint16_t i = 0; i < p->table->column_count; i++)
         all[i] = i;
     return row_map_init(&p->all, &p->arena, l, l, all, p->table->column_count);
@@ -434,7 +436,7 @@ change_once(struct point *x, struct slice key, const struct txn_row *row, bool *
 
     if (rc != 0 || !*done)
         return rc;
-    rc = decode(x, &x->p->all, NULL, t->column_count, key, row->value, old);
+    rc = decode(x, &x->p->all, x->p->all_columns, t->column_count, key, row->value, old);
     memcpy(values, old, t->column_count * sizeof *values);
     for (int32_t i = 0; i < m->value_count && rc == 0; i++)
         rc = eval_row(&x->eval, m->values[i].value, &values[m->values[i].column]);
