@@ -28,10 +28,18 @@
  *    80     members, each: u32 id | u8 flags (1 on the list, 2 admitted) |
  *           three strings: varint size, bytes (name, guard address, SQL address)
  *           observers, each: u32 id | one string (guard address)
+ *           u8 count of configurations before this one, each: u32 primary | u8 k | u16 members on
+ *           the list, a bit for each place in the table above
  *     …  4  CRC-32C over all before
  * Valid: magic, version, CRC; known flags and mode; ids distinct and below the next member id; the
  * primary is a member, or 0 in the register of a node that has not joined yet; k at most the length
- * of the list; names distinct, not empty, without control characters.
+ * of the list, 0 only for an empty list; names distinct, not empty, without control characters.
+ *
+ * Configurations before: a decision (an election, a record) needs its legs by this list and by each
+ * of those. They are what a change of the list, and a new reign, which seats another primary, leave
+ * behind until legs by all of them hold the register; the next version drops them. Without this, a
+ * candidate that wrote its register and crashed would be elected by its own list with voters whom
+ * the old primary's list does not meet.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef LOGSHIP_REGISTER_H
@@ -47,6 +55,7 @@
 enum {
     REGISTER_MEMBERS_MAX = 16,
     REGISTER_OBSERVERS_MAX = 5,
+    REGISTER_BEFORE_MAX = 4,
     REGISTER_NAME_MAX = 32,  /* with its NUL */
     REGISTER_ADDR_MAX = 128, /* with its NUL; as ENV_ADDR_MAX */
     REGISTER_BYTES_MAX = 8 << 10,
@@ -80,6 +89,13 @@ struct register_observer {
     char guard[REGISTER_ADDR_MAX];
 };
 
+/* Who has a voice: the primary's leg, and k of the list. */
+struct register_config {
+    member_id_t primary;
+    uint8_t k;
+    uint16_t list; /* a bit for each place in role_register.members */
+};
+
 struct role_register {
     uint64_t database_id;
     struct register_key key;
@@ -97,7 +113,8 @@ struct role_register {
     struct lsn fork_lsn;
     scn_t fork_scn;
     member_id_t next_member_id;
-    uint8_t member_count, observer_count;
+    uint8_t member_count, observer_count, before_count;
+    struct register_config before[REGISTER_BEFORE_MAX];
     struct register_member members[REGISTER_MEMBERS_MAX];
     struct register_observer observers[REGISTER_OBSERVERS_MAX];
 };
@@ -113,9 +130,15 @@ const struct register_member *register_member_named(const struct role_register *
                                                     const char *name);
 uint32_t register_list_count(const struct role_register *r); /* s */
 bool register_lists(const struct role_register *r, member_id_t id);
+struct register_config register_config_now(const struct role_register *r);
+/* Adds a configuration to those before, unless it is there or is the present one. False when there
+ * is no room: too many changes are unsettled. */
+bool register_keep(struct role_register *r, struct register_config c);
 /* The one in office changes: `to` leaves the list, and its predecessor takes the place if it had
  * one. Nothing else changes. */
 void register_seat(struct role_register *r, member_id_t to);
+/* The bit of a member's place in the table; 0 when it is not there. */
+uint32_t register_bit(const struct role_register *r, member_id_t id);
 const char *register_mode_name(enum register_mode mode);
 
 void register_encode(struct writer *w, const struct role_register *r);

@@ -4,20 +4,32 @@
  * one task.
  *
  * The binding's contract:
- *   R1  Actions are carried out strictly in their order, across calls. An action is complete before
- *       the next one begins, except those that carry a ticket: they are begun, and their
+ *
+ *   R1  Actions are carried out strictly in their order, across calls. An action is complete
+ *       before the next one begins, except those that carry a ticket: they are begun, and their
  *       completion is an event with that ticket. Events may be delivered while actions wait: what
  *       the machine decides then is queued behind.
- *   R2  ROLE_ACT_PERSIST is complete when the durable state it carries would survive a crash. What
- *       comes behind it relies on that. It is a value: later changes are in later actions.
- *   R3  After ROLE_ACT_STOP_FOLLOWING no frame is accepted and no acknowledgement leaves; what was
- *       accepted is durable; role_on_log has been called with the final end before the next action.
- *   R4  ROLE_ACT_GATE is in force when it is complete: no batch judged by the older state is still
- *       on its way. Then role_on_gate is called (at once, or later) with its seq and the highest
- * LSN that was ever acknowledged in this reign. R5  A message that carries a log
- * (role_message_has_log) gets it when it is sent, behind the actions before it: role_log of that
- * moment. R6  role_on_log is called whenever the log's ends move (it may be batched), and after
- * recovery. R7  After a crash or a restart the machine is made anew from the last state persisted.
+ *
+ *   R2  PERSIST is complete when the durable state it carries would survive a crash. What comes
+ *       behind it relies on that. It is a value: later changes are in later actions.
+ *
+ *   R3  After STOP_FOLLOWING no frame is accepted and no acknowledgement leaves; what was accepted
+ *       is durable; role_on_log has been called with the final end before the next action.
+ *
+ *   R4  GATE is in force when it is complete: no batch judged by the older state is still on its
+ *       way. Then (at once, or later) role_on_gate is called with its seq and the highest LSN that
+ *       was ever acknowledged in this reign.
+ *
+ *   R5  A message that carries a log (role_message_has_log) gets it when it is sent, behind the
+ *       actions before it: role_log_now of that moment, with the chain.
+ *
+ *   R6  role_on_log is called whenever the log's ends move (it may be batched), and after recovery.
+ *
+ *   R7  At most one ticketed action runs: another waits for its end. STOP_FOLLOWING and
+ *       CLOSE_WRITERS end the one under way or wait for it; its completion may then come or not.
+ *
+ *   R8  After a crash or a restart the machine is made anew from the last state persisted.
+ *
  * The times given never go back (env_boot_ns).
  *
  * SPDX-License-Identifier: Apache-2.0 */

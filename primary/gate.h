@@ -42,6 +42,8 @@ struct gate_ack {
 /* The highest LSN that may be acknowledged; 0 for none. Never above local_durable. */
 struct lsn gate_acknowledged(const struct gate_state *g, const struct gate_ack *acks,
                              uint32_t count, struct lsn local_durable);
+/* The same decision, whatever their numbers. */
+bool gate_state_eq(const struct gate_state *a, const struct gate_state *b);
 /* What `rule` alone allows: the k-th highest durable LSN of its list in incarnation inc, plus the
  * lag; false when fewer than k have acknowledged anything in it (over any limit). */
 bool gate_rule_reached(const struct gate_rule *rule, incarnation_t inc, const struct gate_ack *acks,
