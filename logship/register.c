@@ -11,9 +11,7 @@ enum {
     REGISTER_VERSION = 1,
     FLAG_SYNCHRONIZED = 1,
     FLAG_FSFO = 2,
-    FLAG_FENCED = 4,
-    FLAG_LOSS_ACCEPTED = 8,
-    FLAG_ALL = 15,
+    FLAG_ALL = 3,
     MEMBER_LISTED = 1,
     MEMBER_ADMITTED = 2,
     MEMBER_ALL = 3,
@@ -171,8 +169,7 @@ void
 register_encode(struct writer *w, const struct role_register *r)
 {
     size_t from = w->size;
-    unsigned flags = (r->synchronized ? FLAG_SYNCHRONIZED : 0u) | (r->fsfo ? FLAG_FSFO : 0u) |
-                     (r->fenced ? FLAG_FENCED : 0u) | (r->loss_accepted ? FLAG_LOSS_ACCEPTED : 0u);
+    unsigned flags = (r->synchronized ? FLAG_SYNCHRONIZED : 0u) | (r->fsfo ? FLAG_FSFO : 0u);
 
     wr_u32(w, REGISTER_MAGIC);
     wr_u16(w, REGISTER_VERSION);
@@ -193,6 +190,8 @@ register_encode(struct writer *w, const struct role_register *r)
     wr_u32(w, r->next_member_id);
     wr_u64(w, r->fork_lsn.v);
     wr_u64(w, r->fork_scn);
+    wr_u32(w, r->fenced_inc);
+    wr_u32(w, r->loss_inc);
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct register_member *m = &r->members[i];
 
@@ -305,6 +304,7 @@ is_sound(const struct role_register *r)
         if (!config_is_sound(r, r->before[i]))
             return false;
     return r->key.inc <= INCARNATION_MAX && r->fork_inc <= INCARNATION_MAX &&
+           r->fenced_inc <= r->key.inc && r->loss_inc <= r->key.inc &&
            r->mode >= REGISTER_PERFORMANCE && r->mode <= REGISTER_PROTECTION;
 }
 
@@ -313,8 +313,6 @@ read_fixed(struct reader *rd, struct role_register *out, uint16_t flags)
 {
     out->synchronized = (flags & FLAG_SYNCHRONIZED) != 0;
     out->fsfo = (flags & FLAG_FSFO) != 0;
-    out->fenced = (flags & FLAG_FENCED) != 0;
-    out->loss_accepted = (flags & FLAG_LOSS_ACCEPTED) != 0;
     out->database_id = rd_u64(rd);
     out->key.inc = rd_u32(rd);
     out->key.version = rd_u32(rd);
@@ -331,6 +329,8 @@ read_fixed(struct reader *rd, struct role_register *out, uint16_t flags)
     out->next_member_id = rd_u32(rd);
     out->fork_lsn = lsn_make(rd_u64(rd));
     out->fork_scn = rd_u64(rd);
+    out->fenced_inc = rd_u32(rd);
+    out->loss_inc = rd_u32(rd);
     if (out->member_count > REGISTER_MEMBERS_MAX || out->observer_count > REGISTER_OBSERVERS_MAX ||
         (flags & ~(unsigned)FLAG_ALL) != 0)
         rd_fail(rd);
@@ -380,10 +380,12 @@ register_print(const struct role_register *r, struct writer *out)
 {
     print(out, "register %u.%u of database %016" PRIx64 ", reign %016" PRIx64 "\n", r->key.inc,
           r->key.version, r->database_id, r->reign_id);
-    print(out, "  primary %u, %s, any %u of %u, %s, fsfo %s%s%s\n", r->primary,
+    print(out, "  primary %u, %s, any %u of %u, %s, fsfo %s\n", r->primary,
           register_mode_name(r->mode), r->k, register_list_count(r),
-          r->synchronized ? "synchronized" : "not synchronized", r->fsfo ? "on" : "off",
-          r->fenced ? ", by an operator's word" : "", r->loss_accepted ? ", loss accepted" : "");
+          r->synchronized ? "synchronized" : "not synchronized", r->fsfo ? "on" : "off");
+    if (r->fenced_inc != 0)
+        print(out, "  incarnation %u began on an operator's word; loss was accepted for %u\n",
+              r->fenced_inc, r->loss_inc);
     print(out, "  went on from incarnation %u at LSN %" PRIu64 ", SCN %" PRIu64 "\n", r->fork_inc,
           r->fork_lsn.v, r->fork_scn);
     print(out, "  lag limit %" PRIu64 " bytes, threshold %u ms, net timeout %u ms\n",

@@ -7,8 +7,7 @@
  *   off size
  *     0  4  magic "RDRG"
  *     4  2  format version
- *     6  2  flags: 1 synchronized, 2 fsfo, 4 reign by an operator's word (FENCED),
- *           8 loss accepted for this reign
+ *     6  2  flags: 1 synchronized, 2 fsfo
  *     8  8  database id
  *    16  4  incarnation
  *    20  4  version
@@ -25,7 +24,9 @@
  *    60  4  next member id
  *    64  8  fork LSN
  *    72  8  fork SCN
- *    80     members, each: u32 id | u8 flags (1 on the list, 2 admitted) |
+ *    80  4  newest incarnation that began with one leg, on an operator's word; 0: none
+ *    84  4  newest one for which loss was accepted as well; 0: none
+ *    88     members, each: u32 id | u8 flags (1 on the list, 2 admitted) |
  *           three strings: varint size, bytes (name, guard address, SQL address)
  *           observers, each: u32 id | one string (guard address)
  *           u8 count of configurations before this one, each: u32 primary | u8 k | u16 members on
@@ -104,9 +105,11 @@ struct role_register {
     enum register_mode mode;
     uint8_t k;
     bool synchronized;
-    bool fsfo;          /* off: no permits, roles change by command only (FO-51) */
-    bool fenced;        /* this reign began with one leg, on an operator's word */
-    bool loss_accepted; /* and FO-14 was waived */
+    bool fsfo; /* off: no permits, roles change by command only (FO-51) */
+    /* The newest incarnation that began with one leg, on an operator's word, and the newest for
+     * which FO-14 was waived. They stay in the registers after it: a node that comes back later
+     * learns from them that what it published may be cut (FO-30). */
+    incarnation_t fenced_inc, loss_inc;
     uint64_t lag_limit_bytes;
     uint32_t threshold_ms, net_timeout_ms;
     incarnation_t fork_inc; /* what the log agreed with when the reign began, and where it ended */

@@ -372,8 +372,10 @@ make_register(struct role *r, struct role_pos end, struct role_register *reg)
     reg->key = (struct register_key){ .inc = e->number };
     reg->reign_id = role_random(r);
     reg->synchronized = false;
-    reg->fenced = e->by_one_leg;
-    reg->loss_accepted = (e->flags & ROLE_FAILOVER_ACCEPT_LOSS) != 0;
+    if (e->by_one_leg)
+        reg->fenced_inc = e->number;
+    if ((e->flags & ROLE_FAILOVER_ACCEPT_LOSS) != 0)
+        reg->loss_inc = e->number;
     reg->fork_inc = end.inc;
     reg->fork_lsn = end.lsn;
     reg->fork_scn = end.scn;

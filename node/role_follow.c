@@ -208,7 +208,8 @@ may_cut(struct role *r, struct role_pos fork, struct role_actions *out)
 
     if (lsn_le(published, fork.lsn) || r->following.overridden)
         return true;
-    if (reg->mode != REGISTER_PERFORMANCE && reg->lag_limit_bytes == 0 && !reg->fenced) {
+    if (reg->mode != REGISTER_PERFORMANCE && reg->lag_limit_bytes == 0 &&
+        r->d.follows >= reg->fenced_inc && r->d.follows >= reg->loss_inc) {
         role_note(out, ROLE_ALARM,
                   "incarnation %u forked at LSN %" PRIu64 ", below LSN %" PRIu64
                   ", which clients have seen here: not cut (FO-30)",

@@ -153,8 +153,13 @@ fault(struct world *w, const struct scenario *s)
         w->node[a].paused_until = w->now + world_random(w, 3000 * MS);
         break;
     case 8:
-        if (s->change)
-            operator_change(w);
+        if (!s->change)
+            break;
+        operator_change(w);
+        if (s->failover && world_chance(w, 50)) {
+            world_run(w, world_random(w, 200 * MS));
+            operator_failover(w, s);
+        }
         break;
     case 9:
     case 10:
@@ -164,6 +169,13 @@ fault(struct world *w, const struct scenario *s)
     case 11:
         if (s->failover)
             operator_failover(w, s);
+        if (s->failover && world_chance(w, 40)) { /* one right after the other */
+            for (int i = 0; i < w->nodes; i++)
+                if (!w->node[i].up)
+                    world_start(w, i);
+            world_run(w, world_random(w, 1000 * MS));
+            operator_failover(w, s);
+        }
         break;
     default:
         break;
@@ -214,8 +226,6 @@ static const struct {
     { "SAME_INCARNATION", "pair", ROLE_MUTANT_SAME_INCARNATION },
     { "NO_RECORD", "any-1-of-2", ROLE_MUTANT_NO_RECORD },
     { "PROMISE_WHILE_OPEN", "pair-failover", ROLE_MUTANT_PROMISE_WHILE_OPEN },
-    { "ACK_AFTER_PROMISE", "any-1-of-2", ROLE_MUTANT_ACK_AFTER_PROMISE },
-    { "OWN_REGISTER", "any-1-of-2", ROLE_MUTANT_OWN_REGISTER },
     { "REGAIN_GAP", "bystander", ROLE_MUTANT_REGAIN_GAP },
     { "CHANGE_UNSETTLED", "changes", ROLE_MUTANT_CHANGE_UNSETTLED },
     { "CHANGE_GAP", "changes", ROLE_MUTANT_CHANGE_GAP },

@@ -261,7 +261,8 @@ check_opening(struct world *w, struct world_node *n, incarnation_t inc)
         return;
     }
     for (uint32_t i = have + 1; i <= w->ledger_count; i++)
-        if (!reg->loss_accepted && !(reg->fenced && w->ledger_alone[i])) {
+        if (w->ledger_inc[i] >= reg->loss_inc &&
+            !(w->ledger_inc[i] < reg->fenced_inc && w->ledger_alone[i])) {
             violate(w, "INV-2: node %u opens %u without the commit at LSN %u", n->id, inc, i);
             return;
         }
@@ -269,6 +270,25 @@ check_opening(struct world *w, struct world_node *n, incarnation_t inc)
         trace(w, (int)n->id - 1, "loses %u commits", w->ledger_count - have);
     w->ledger_count = have;
     w->opened_total++;
+}
+
+/* FO-1a: what is acknowledged, unless alone, is in the durable logs of k of each list. */
+static void
+check_held(struct world *w, const struct world_node *n, uint32_t upto)
+{
+    for (uint8_t r = 0; r < n->gate.rule_count && !n->gate.alone; r++) {
+        const struct gate_rule *rule = &n->gate.rules[r];
+        uint32_t held = 0;
+
+        for (uint8_t i = 0; i < rule->count; i++) {
+            const struct world_node *s = &w->node[index_of(w, rule->members[i])];
+
+            held += s->hard >= upto && s->log[upto] == n->log[upto];
+        }
+        if (held < rule->k)
+            violate(w, "FO-1: node %u acknowledges LSN %u, which %u of its list hold", n->id, upto,
+                    held);
+    }
 }
 
 static void
@@ -288,8 +308,8 @@ acknowledge(struct world *w, struct world_node *n)
                 w->last_inc);
         return;
     }
-    if (!reg->fenced && __builtin_popcount(holders(w, n->writing, reg->reign_id)) < 2 &&
-        w->nodes > 1) {
+    if (reg->fenced_inc != n->writing &&
+        __builtin_popcount(holders(w, n->writing, reg->reign_id)) < 2 && w->nodes > 1) {
         violate(w, "INV-4: node %u acknowledges in %u, held by itself alone", n->id, n->writing);
         return;
     }
@@ -304,10 +324,12 @@ acknowledge(struct world *w, struct world_node *n)
             w->ledger_count = i;
             w->ledger[i] = n->log[i];
             w->ledger_alone[i] = n->gate.alone;
+            w->ledger_inc[i] = n->writing;
         }
         w->ever[n->log[i]] = true;
         w->acked_total++;
     }
+    check_held(w, n, (uint32_t)may.v);
     n->acked = (uint32_t)may.v;
     if (n->published < n->acked)
         n->published = n->acked;
@@ -418,6 +440,10 @@ act_next(struct world *w, struct world_node *n)
     struct role_action a = n->queue.items[n->head++];
 
     act(w, n, &a);
+    if (w->faults && world_random(w, 400) == 0) {
+        world_crash(w, (int)n->id - 1); /* between two actions */
+        return;
+    }
     if (n->head == n->queue.count) {
         role_actions_clear(&n->queue);
         n->head = 0;
@@ -559,9 +585,9 @@ world_start(struct world *w, int i)
     c.times.retry_ns = 100 * MS;
     c.times.canvass_ns = 400 * MS;
     c.times.stand_ns = 1200 * MS;
-    c.times.switchover_ns = 6000 * MS;
+    c.times.switchover_ns = 1500 * MS;
     c.times.regain_delay_ns = 200 * MS;
-    c.times.regain_lag_bytes = 3;
+    c.times.regain_lag_bytes = 20;
     trace(w, i, "starts with register %u.%u, promised %u", n->durable.reg.key.inc,
           n->durable.reg.key.version, n->durable.promised);
     n->up = true;
@@ -777,7 +803,7 @@ all_follow(const struct world *w, int primary)
         if (i == primary || !w->node[i].up)
             continue;
         if (s.state != ROLE_MOUNTED || s.follow != ROLE_FOLLOW_LIVE ||
-            s.inc != w->node[primary].writing)
+            s.inc != w->node[primary].writing || w->node[i].hard + 20 < w->node[primary].acked)
             return false;
     }
     return true;

@@ -87,6 +87,7 @@ struct world {
     /* What clients know. */
     uint32_t ledger[WORLD_LOG_MAX + 1];
     bool ledger_alone[WORLD_LOG_MAX + 1];
+    incarnation_t ledger_inc[WORLD_LOG_MAX + 1]; /* that acknowledged it first */
     uint32_t ledger_count;
     bool *ever; /* by tag: was ever acknowledged */
     uint32_t last_tag;
