@@ -123,7 +123,8 @@
     X(INVALID_REGEX, "2201B")                                                                      \
     X(INVALID_LOG_ARGUMENT, "2201E")                                                               \
     X(INVALID_POWER_ARGUMENT, "2201F")                                                             \
-    X(ARRAY_SUBSCRIPT, "2202E")
+    X(ARRAY_SUBSCRIPT, "2202E")                                                                    \
+    X(GENERATED_ALWAYS, "428C9")
 
 enum err_code {
     ERR_ORDINAL_BASE = -1,

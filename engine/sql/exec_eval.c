@@ -307,6 +307,18 @@ eval_column(const struct eval *v, const struct expr *e, struct datum *out)
 }
 
 static int
+eval_typmod(const struct eval *v, const struct expr *e, struct datum *out)
+{
+    struct datum in;
+    int rc = eval_row(v, e->args[0], &in);
+
+    *out = in;
+    if (rc != 0 || in.is_null)
+        return rc;
+    return type_coerce_typmod(e->type.oid, e->type.typmod, e->u.is.negated, v->arena, &in, out);
+}
+
+static int
 eval_not(const struct eval *v, const struct expr *e, struct datum *out)
 {
     int rc = eval_row(v, e->args[0], out);
@@ -323,6 +335,8 @@ eval_other(const struct eval *v, const struct expr *e, struct datum *out)
     switch (e->kind) {
     case EXPR_CAST_IO:
         return eval_cast_io(v, e, out);
+    case EXPR_TYPMOD:
+        return eval_typmod(v, e, out);
     case EXPR_AND:
     case EXPR_OR:
         return eval_and_or(v, e, out);

@@ -17,6 +17,7 @@
 
 struct arena;
 struct datum; /* engine/types */
+struct op;    /* engine/types */
 struct func;  /* engine/types: a row of the function table */
 
 /* A type with its modifier, as in RowDescription. */
@@ -34,6 +35,8 @@ enum expr_kind {
     EXPR_FUNC,     /* u.func: operators and casts too */
     EXPR_CAST_IO,  /* args[0] by way of text: its type's out, this type's in */
     EXPR_RELABEL,  /* args[0], the same bytes under another type: nothing to execute */
+    EXPR_TYPMOD,   /* args[0] made to fit type.typmod: type_coerce_typmod, explicit if
+                    * u.is.negated */
     EXPR_AND,      /* args, two or more */
     EXPR_OR,       /* args, two or more */
     EXPR_NOT,      /* args[0] */
@@ -62,6 +65,7 @@ enum subplan_kind {
     SUBPLAN_ARRAY, /* ARRAY(query): all rows' one column */
 };
 
+struct ast_literal;
 struct query; /* bound.h */
 
 struct expr {
@@ -76,11 +80,19 @@ struct expr {
         } constant;
         int32_t index;
         struct {
+            int32_t index;
+            const struct ast_literal *literal; /* bound: the literal that was lifted; else NULL */
+        } param;
+        struct {
             int32_t level;  /* 0: this query, 1: the one around it, ... */
             int32_t rel;    /* index into that query's range table */
             int32_t column; /* from 0; negative: PLAN_COLUMN_* */
         } var;
         const struct func *func;
+        struct {
+            const struct func *func;
+            const struct op *op; /* the operator that it was written as; NULL: a plain call */
+        } call;
         struct {
             bool negated;
             int8_t value;
@@ -118,11 +130,19 @@ struct sort_key {
     bool descending, nulls_first;
 };
 
-/* Calls fn on each direct child expression (args, filter, test); stops at the first non-zero. */
-int expr_for_each(struct expr *e, int (*fn)(struct expr **child, void *arg), void *arg);
-/* A volatile function, a parameter ..., anywhere within. */
-bool expr_is_volatile(const struct expr *e);
-bool expr_has_subquery(const struct expr *e);
+struct expr *expr_new(struct arena *a, enum expr_kind kind, struct sql_type type, int32_t at);
+/* With room for so many arguments. */
+struct expr *expr_with_args(struct arena *a, enum expr_kind kind, struct sql_type type, int32_t at,
+                            int32_t arg_count);
+/* Calls fn on each direct child (arguments, filter, order keys, a sublink's test; not what is
+ * inside a sublink's query), which it may replace; stops at the first non-zero. */
+int expr_each_child(struct expr *e, int (*fn)(struct expr **child, void *arg), void *arg);
+/* Whether the two are surely the same value: same functions, columns, constants, parameters. */
 bool expr_equal(const struct expr *a, const struct expr *b);
+/* Some function within may give another value at each call (inside subqueries too). */
+bool expr_is_volatile(const struct expr *e);
+/* No column, no aggregate, no subquery within: one value per execution (if not volatile). */
+bool expr_is_constant(const struct expr *e);
+bool expr_has_sublink(const struct expr *e);
 
 #endif
