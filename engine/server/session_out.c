@@ -142,6 +142,13 @@ session_out_release(struct session *s)
     out_reset(s);
 }
 
+/* SRV-1: what a session waits for belongs to an incarnation that is over here. Nobody will tell. */
+static bool
+waits_in_vain(const struct session *s, struct moment visible)
+{
+    return s->hold_count > 0 && s->holds[0].m.inc < visible.inc;
+}
+
 bool
 session_flush_permitted(struct session *s, struct moment visible, bool permitted)
 {
@@ -161,7 +168,10 @@ session_flush_permitted(struct session *s, struct moment visible, bool permitted
         session_cancel_as(s, CANCEL_GONE);
     else if (s->broken)
         worker_run(s->worker, s);
-    return end < s->out_ready && !s->broken;
+    else if (waits_in_vain(s, visible))
+        session_terminate(s, ERR_SHUTDOWN,
+                          "terminating connection because its transaction's incarnation has ended");
+    return end < s->out_ready && !s->broken && !s->ending;
 }
 
 /* Only in the session's fiber, when all that is in the buffer is whole messages. */

@@ -153,6 +153,8 @@ client_row_end(struct sql_client *c, size_t at)
 {
     if (!c->out.bad)
         store_u32_be(c->out.data + at + 1, (uint32_t)(c->out.size - at - 1));
+    else
+        client_row_abandon(c, at);
     if (c->out.size >= c->flush_at || c->out.bad || c->canceled)
         return c->ops->flush(c);
     return 0;

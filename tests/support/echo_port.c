@@ -206,6 +206,18 @@ echo_row(struct sql_session *s, const struct named *portal, const char *rest)
     return client_row_end(c, row);
 }
 
+static int
+stamp(struct sql_session *s)
+{
+    struct moment m = echo_moment(atomic_fetch_add(&s->echo->newest, 1) + 1);
+    char tag[48];
+
+    s->client->ops->require(s->client, m);
+    snprintf(tag, sizeof tag, "stamp %u %llu", m.inc, (unsigned long long)m.scn);
+    s->client->ops->command_complete(s->client, tag);
+    return 0;
+}
+
 /* ---- the language --------------------------------------------------------------------------- */
 
 static int
@@ -280,6 +292,8 @@ run(struct sql_session *s, const char *text, struct named *portal, int max_rows)
         return copy_out(c, atoi(rest));
     if (strcmp(word, "sleep") == 0)
         return sleep_until_canceled(s);
+    if (strcmp(word, "stamp") == 0)
+        return stamp(s);
     if (strcmp(word, "error") == 0)
         return fail_statement(rest);
     rc = strcmp(word, "echo") == 0 ? echo_row(s, portal, rest) : run_settings(s, word, rest);

@@ -7,6 +7,7 @@
  *   notice X             a NOTICE
  *   sleep                until cancelled
  *   require SCN          the answer waits until (1, SCN) is visible
+ *   stamp                takes the next number of `newest` and waits for it: tag "stamp INC SCN"
  *   copyin               reads a COPY, answers COPY <bytes>
  *   copyfail             begins a COPY and fails in the middle of it
  *   copyout N            N lines of COPY data
@@ -30,8 +31,14 @@ struct echo {
     struct sql_port port;
     bool all_have_password;
     _Atomic int open_count, sleeping_count;
+    _Atomic uint64_t newest; /* incarnation << 40 | SCN */
 };
 
 void echo_init(struct echo *e);
+static inline struct moment
+echo_moment(uint64_t packed)
+{
+    return (struct moment){ (incarnation_t)(packed >> 40), packed & ((UINT64_C(1) << 40) - 1) };
+}
 
 #endif

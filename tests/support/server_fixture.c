@@ -47,7 +47,7 @@ void
 fixture_setup(void)
 {
     fx.env = env_posix_new();
-    strcpy(fx.dir, "/tmp/redoubt-server-XXXXXX");
+    snprintf(fx.dir, sizeof fx.dir, "/tmp/redoubt-server-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(fx.dir));
     snprintf(fx.path, sizeof fx.path, "%s/.s.PGSQL.5433", fx.dir);
     echo_init(&fx.echo);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "engine/base/mem.h"
 #include "engine/base/bytes.h"
 #include "engine/base/env.h"
 
@@ -198,7 +199,7 @@ START_TEST(test_sample)
     wr_init(&w, 0);
     conf_write_sample(&w, "B", "127.0.0.1:5533", NULL);
     wr_u8(&w, 0);
-    text = strdup((const char *)w.data);
+    text = xstrdup((const char *)w.data);
     wr_fini(&w);
     c = good(text);
     ck_assert_str_eq(c->name, "B");
@@ -215,7 +216,7 @@ START_TEST(test_sample)
     c = good(text);
     ck_assert_int_eq(c->guard_net_timeout_ms, 5000);
     conf_free(c);
-    free(text);
+    xfree(text);
 }
 END_TEST
 
@@ -254,7 +255,7 @@ START_TEST(test_garbage)
     conf_write_sample(&w, "B", NULL, NULL);
     for (int i = 0; i < 3000; i++) {
         size_t size = w.size;
-        char *text = malloc(size);
+        char *text = xmalloc(size);
         struct conf *c;
 
         memcpy(text, w.data, size);
@@ -266,7 +267,7 @@ START_TEST(test_garbage)
         }
         if (conf_parse("f", text, size, &c) == 0)
             conf_free(c);
-        free(text);
+        xfree(text);
     }
     wr_fini(&w);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/mem.h"
 #include "engine/base/utf8.h"
 #include "engine/server/protocol.h"
 
@@ -168,11 +169,11 @@ START_TEST(test_bind)
     ck_assert(slice_eq(params[0], slice_str("hi")) && params[1].size == 3);
     ck_assert(formats[0] == 0 && formats[1] == 1 && results[0] == 1);
     for (size_t cut = 0; cut < size; cut++) {
-        char *copy = malloc(cut + 1);
+        char *copy = xmalloc(cut + 1);
 
         memcpy(copy, body, cut);
         ck_assert_int_eq(proto_decode_bind(slice(copy, cut), &b), ERR_PROTOCOL);
-        free(copy);
+        xfree(copy);
     }
 }
 END_TEST
@@ -248,8 +249,8 @@ END_TEST
 static void
 decode_all(const uint8_t *data, size_t size)
 {
-    struct proto_startup *s = malloc(sizeof *s);
-    char *scratch = malloc(size + 1);
+    struct proto_startup *s = xmalloc(sizeof *s);
+    char *scratch = xmalloc(size + 1);
     struct proto_sasl_initial sasl;
     struct proto_execute e;
     struct proto_target t;
@@ -264,17 +265,17 @@ decode_all(const uint8_t *data, size_t size)
     (void)!proto_decode_execute(body, &e);
     (void)!proto_decode_sasl_initial(body, &sasl);
     if (proto_decode_bind(body, &b) == 0) {
-        struct slice *params = malloc(sizeof *params * (size_t)(b.param_count + 1));
-        int16_t *formats = malloc(2 * (size_t)(b.format_count + 1));
-        int16_t *results = malloc(2 * (size_t)(b.result_format_count + 1));
+        struct slice *params = xmalloc(sizeof *params * (size_t)(b.param_count + 1));
+        int16_t *formats = xmalloc(2 * (size_t)(b.format_count + 1));
+        int16_t *results = xmalloc(2 * (size_t)(b.result_format_count + 1));
 
         (void)!proto_bind_unpack(&b, params, formats, results);
-        free(params);
-        free(formats);
-        free(results);
+        xfree(params);
+        xfree(formats);
+        xfree(results);
     }
-    free(scratch);
-    free(s);
+    xfree(scratch);
+    xfree(s);
 }
 
 START_TEST(test_garbage)
@@ -289,14 +290,14 @@ START_TEST(test_garbage)
     for (int i = 0; i < 40000; i++) {
         size_t which = random_next() % 2;
         size_t size = i % 4 == 0 ? random_next() % 64 : sizes[which] - random_next() % 3;
-        uint8_t *data = malloc(size + (size == 0));
+        uint8_t *data = xmalloc(size + (size == 0));
 
         for (size_t k = 0; k < size; k++)
             data[k] = i % 4 == 0 ? (uint8_t)random_next() : (uint8_t)seeds[which][k];
         for (int k = 0; k < 3 && size > 0; k++)
             data[random_next() % size] = (uint8_t)(random_next() >> (random_next() % 2 ? 8 : 56));
         decode_all(data, size);
-        free(data);
+        xfree(data);
     }
 }
 END_TEST
@@ -311,13 +312,13 @@ START_TEST(test_error_fields)
         "cc1\0nkey\0";
     struct writer w;
 
-    strcpy(d.message, "no \xc3\xff");
-    strcpy(d.detail, "det");
-    strcpy(d.hint, "hint");
-    strcpy(d.schema, "public");
-    strcpy(d.table, "t");
-    strcpy(d.column, "c1");
-    strcpy(d.constraint, "key");
+    snprintf(d.message, sizeof d.message, "%s", "no \xc3\xff");
+    snprintf(d.detail, sizeof d.detail, "%s", "det");
+    snprintf(d.hint, sizeof d.hint, "%s", "hint");
+    snprintf(d.schema, sizeof d.schema, "%s", "public");
+    snprintf(d.table, sizeof d.table, "%s", "t");
+    snprintf(d.column, sizeof d.column, "%s", "c1");
+    snprintf(d.constraint, sizeof d.constraint, "%s", "key");
     wr_init(&w, 0);
     proto_put_error(&w, 'E', "ERROR", &d);
     ck_assert_uint_eq(w.size, 5 + sizeof expected);

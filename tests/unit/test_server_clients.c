@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "engine/base/mem.h"
 #include "engine/server/protocol.h"
 #include "tests/support/server_fixture.h"
 
@@ -304,7 +305,7 @@ START_TEST(test_idle_connections)
 {
     enum { COUNT = 1000 };
     struct server_options o = fixture_options();
-    struct wire *w = calloc(COUNT, sizeof *w);
+    struct wire *w = xcalloc(COUNT, sizeof *w);
     struct rlimit files;
     long before, after;
 
@@ -334,7 +335,7 @@ START_TEST(test_idle_connections)
     ck_assert(SANITIZED || after - before < 16 * COUNT);
     for (int i = 0; i < COUNT; i++)
         wire_close(&w[i]);
-    free(w);
+    xfree(w);
 }
 END_TEST
 
