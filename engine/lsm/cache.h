@@ -55,8 +55,8 @@ struct cache_item *cache_insert(struct cache *c, struct cache_item *item);
 struct cache_item *cache_pass(struct cache *c, struct cache_item *item);
 void cache_pin(struct cache_item *item); /* once more; the caller holds a pin */
 void cache_unpin(struct cache_item *item);
-/* Drops every block of a file that is not pinned; pinned ones go at their last unpin. Walks the
- * whole cache: not on a worker. */
+/* Drops every block of a file; pinned ones are freed at their last unpin. Walks the whole cache:
+ * not on a worker. Not needed for correctness: blocks of closed files age out. */
 void cache_drop_file(struct cache *c, uint64_t file);
 /* Evicts down to the new capacity where pins allow. */
 void cache_set_capacity(struct cache *c, size_t capacity);

@@ -26,34 +26,12 @@ memtable_pause(struct memtable *mt, unsigned *turns)
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
-static inline uint64_t
-key_prefix(struct slice key, size_t skip)
-{
-    uint8_t bytes[8] = { 0 };
-
-    if (key.size >= skip + 8)
-        return load_u64_be(key.data + skip);
-    if (key.size > skip)
-        memcpy(bytes, key.data + skip, key.size - skip);
-    return load_u64_be(bytes);
-}
-
-static size_t
-common_prefix(struct slice a, struct slice b)
-{
-    size_t n = a.size < b.size ? a.size : b.size, i = 0;
-
-    while (i < n && a.data[i] == b.data[i])
-        i++;
-    return i;
-}
-
 static size_t
 fences_skip(struct memtable_entry *low, struct memtable_entry *high)
 {
     if (low == NULL || high == NULL)
         return 0;
-    return common_prefix(memtable_entry_key(low), memtable_entry_key(high));
+    return key_common(memtable_entry_key(low), memtable_entry_key(high));
 }
 
 /* ---- latches -------------------------------------------------------------------------------- */

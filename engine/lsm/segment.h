@@ -79,7 +79,8 @@ struct segment_props {
 struct segment_build {
     struct env *env;
     const char *path;
-    uint64_t file; /* segment_id.file; the nonce is drawn from env */
+    uint64_t file;  /* segment_id.file */
+    uint64_t nonce; /* 0: drawn from env; else for tests that compare files */
     tree_id_t tree;
     incarnation_t tag;
     enum segment_kind kind;
@@ -112,7 +113,7 @@ void segment_builder_set_stats(struct segment_builder *b, struct slice stats);
 uint64_t segment_builder_bytes(const struct segment_builder *b); /* file size so far, about */
 uint64_t segment_builder_versions(const struct segment_builder *b);
 /* So far; slices live until the next call on the builder. */
-const struct segment_props *segment_builder_props(const struct segment_builder *b);
+const struct segment_props *segment_builder_props(struct segment_builder *b);
 /* Writes what is left, syncs, closes and frees, also on an error: the file is then unlinked. */
 MUST_CHECK
 int segment_builder_finish(struct segment_builder *b, struct segment_result *out);

@@ -60,4 +60,28 @@ version_cmp(const struct version_ref *a, const struct version_ref *b)
     return c != 0 ? c : version_order(a->stamp, a->seq, b->stamp, b->seq);
 }
 
+/* Big-endian number of the eight bytes of a key after the first `skip`, padded with zeros. */
+static inline uint64_t
+key_prefix(struct slice key, size_t skip)
+{
+    uint8_t bytes[8] = { 0 };
+
+    if (key.size >= skip + 8)
+        return load_u64_be(key.data + skip);
+    if (key.size > skip)
+        memcpy(bytes, key.data + skip, key.size - skip);
+    return load_u64_be(bytes);
+}
+static inline size_t
+key_common(struct slice a, struct slice b)
+{
+    size_t n = a.size < b.size ? a.size : b.size, i = 0;
+
+    while (i + 8 <= n && load_u64(a.data + i) == load_u64(b.data + i))
+        i += 8;
+    while (i < n && a.data[i] == b.data[i])
+        i++;
+    return i;
+}
+
 #endif
