@@ -295,6 +295,7 @@ engine_close_write(struct engine *e)
     env_mutex_unlock(&e->txns_mutex);
     redo_stop(e->redo);
     publisher_fail_waiters(e, ERR_STOPPED);
+    atomic_store(&e->newest, redo_reserved_scn(e->redo));
     if (engine_end(e, &end) == 0) {
         atomic_store(&e->applied_lsn, end.lsn.v);
         atomic_store(&e->dispatched_lsn, end.lsn.v);

@@ -136,6 +136,8 @@ engine_visible_scn(const struct engine *e)
 scn_t
 engine_newest_scn(const struct engine *e)
 {
+    if (engine_is_writable(e))
+        return redo_reserved_scn(e->redo);
     return atomic_load_explicit(&e->newest, memory_order_acquire);
 }
 

@@ -108,7 +108,7 @@ get_at(struct txn *t, const char *key, const struct read_moment *m)
 
     ck_assert_int_eq(txn_statement_begin(t), 0);
     if (m != NULL)
-        ck_assert_int_eq(txn_pin_moment(t, *m), 0);
+        ck_assert_msg(txn_pin_moment(t, *m) == 0, "%s", diag_last()->message);
     rc = txn_get(t, TREE, slice_str(key), m, &value);
     ck_assert(rc == 0 || rc == ERR_NOT_FOUND);
     if (rc == 0)
