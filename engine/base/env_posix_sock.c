@@ -30,13 +30,18 @@ static struct env_sock *
 sock_make(struct env *env, int fd, int family)
 {
     struct env_sock *s = xcalloc(1, sizeof *s);
-    int one = 1;
+    int one = 1, idle_s = 60, interval_s = 10, probes = 6;
 
     s->env = env;
     s->fd = fd;
     s->is_local = family == AF_UNIX;
-    if (!s->is_local)
+    if (!s->is_local) { /* a peer that vanished without a word is noticed after two minutes */
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    }
     return s;
 }
 

@@ -29,7 +29,7 @@ fill_defaults(struct server_options *o)
     else if (o->superuser_reserved < 0)
         o->superuser_reserved = 0;
     if (o->max_unauthenticated == 0)
-        o->max_unauthenticated = 256;
+        o->max_unauthenticated = 2000;
     if (o->auth_timeout_ms == 0)
         o->auth_timeout_ms = 10000;
     if (o->auth_remote == AUTH_TRUST)
