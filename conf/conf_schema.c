@@ -96,7 +96,7 @@ const struct conf_key conf_schema[] = {
     { "sql.max_unauthenticated",
       CONF_INT,
       AT(sql_max_unauthenticated),
-      "256",
+      "2000",
       1,
       100000,
       { 0 },

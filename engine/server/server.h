@@ -51,7 +51,7 @@ struct server_options {
     int workers;                               /* 0: as many as cores */
     int max_connections;                       /* authenticated ones; 0: 10,000 */
     int superuser_reserved;                    /* of them, for superusers; default 3, -1: none */
-    int max_unauthenticated;                   /* 0: 256; the oldest of a worker are shed */
+    int max_unauthenticated;                   /* 0: 2,000; the oldest of a worker are shed */
     uint32_t auth_timeout_ms;                  /* 0: 10 s */
     enum auth_method auth_unix, auth_loopback; /* default: trust */
     enum auth_method auth_remote;              /* trust is refused; AUTH_TRUST here means SCRAM */
