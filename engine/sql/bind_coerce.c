@@ -200,6 +200,11 @@ coerce_unknown_constant(struct binder *b, struct expr **e, oid_t type)
         return 0;
     }
     if (!text_is_timeless(type, text) || (is_name_type(type) && b->types->reg_from_name == NULL)) {
+        rc = is_name_type(type)
+                 ? 0
+                 : type_in(type, b->types, b->arena, slice(text->p, text->size), -1, &d);
+        if (rc != 0 && rc != ERR_NOT_SUPPORTED) /* wrong now: say so with its place */
+            return bind_place(b, rc, (*e)->at);
         cast = expr_with_args(b->arena, EXPR_CAST_IO, to, (*e)->at, 1);
         cast->args[0] = *e;
         *e = cast;
@@ -322,7 +327,7 @@ bind_common(struct binder *b, const char *what, struct expr **list, int32_t coun
     *type = (struct sql_type){ TYPE_TEXT, -1 };
     rc = cast_common_type(b->funcs, what, types, count, &type->oid, &bad);
     if (rc != 0)
-        return bind_place(b, rc, bad < count ? list[bad]->at : -1);
+        return bind_place(b, rc, bad < count ? expr_place(list[bad]) : -1);
     for (int32_t i = 0; rc == 0 && i < count; i++) {
         rc = bind_coerce_try(b, &list[i], *type, CAST_IMPLICIT);
         if (rc == ERR_CANNOT_COERCE)
@@ -340,7 +345,7 @@ bind_boolean(struct binder *b, struct expr **e, const char *what)
     int rc = bind_coerce_try(b, e, TYPE_BOOL_PLAIN, CAST_IMPLICIT);
 
     if (rc == ERR_CANNOT_COERCE)
-        rc = bind_error(b, ERR_DATATYPE_MISMATCH, (*e)->at,
+        rc = bind_error(b, ERR_DATATYPE_MISMATCH, expr_place(*e),
                         "argument of %s must be type boolean, not type %s", what,
                         type_sql_name(from));
     return rc;
@@ -353,7 +358,7 @@ bind_assign(struct binder *b, struct expr **e, struct sql_type type, const char 
     int rc = bind_coerce_try(b, e, type, CAST_ASSIGNMENT);
 
     if (rc == ERR_CANNOT_COERCE) {
-        rc = bind_error(b, ERR_DATATYPE_MISMATCH, (*e)->at,
+        rc = bind_error(b, ERR_DATATYPE_MISMATCH, expr_place(*e),
                         "column \"%s\" is of type %s but expression is of type %s", column,
                         type_sql_name(type.oid), type_sql_name(from));
         diag_hint("You will need to rewrite or cast the expression.");

@@ -295,7 +295,7 @@ bind_subscript(struct binder *b, const struct ast_subscript *n, struct expr **ou
         return rc;
     type = type_get(e->args[0]->type.oid);
     if (type->elem_oid == 0 || (!type_is_array(type) && type->category != 'A'))
-        return bind_error(b, ERR_DATATYPE_MISMATCH, n->node.at,
+        return bind_error(b, ERR_DATATYPE_MISMATCH, expr_place(e->args[0]),
                           "cannot subscript type %s because it does not support subscripting",
                           type->sql_name);
     if (n->slice)

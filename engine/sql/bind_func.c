@@ -255,8 +255,8 @@ bind_func(struct binder *b, const struct ast_func *f, struct expr **out)
     int rc;
 
     if (f->schema != NULL && strcmp(f->schema, "pg_catalog") != 0)
-        return bind_error(b, ERR_UNDEFINED_FUNCTION, f->node.at, "function %s.%s does not exist",
-                          f->schema, f->name);
+        return bind_error(b, ERR_UNDEFINED_SCHEMA, f->node.at, "schema \"%s\" does not exist",
+                          f->schema);
     b->scope->srf = NULL;
     rc = bind_list(b, f->args, &args);
     b->scope->srf = srf;

@@ -53,8 +53,7 @@ bind_operator(struct binder *b, const char *schema, const char *op, struct expr 
     int rc;
 
     if (schema != NULL && strcmp(schema, "pg_catalog") != 0)
-        return bind_error(b, ERR_UNDEFINED_FUNCTION, at, "operator does not exist: %s.%s", schema,
-                          op);
+        return bind_error(b, ERR_UNDEFINED_SCHEMA, at, "schema \"%s\" does not exist", schema);
     rc =
         op_resolve(b->funcs, slice_str(op), left == NULL ? 0 : left->type.oid, right->type.oid, &m);
     if (rc != 0)
@@ -425,8 +424,8 @@ sublink_test(struct binder *b, const struct ast_sublink *n, const struct query *
     int rc;
 
     if (n->op_schema != NULL && strcmp(n->op_schema, "pg_catalog") != 0)
-        return bind_error(b, ERR_UNDEFINED_FUNCTION, n->node.at, "operator does not exist: %s.%s",
-                          n->op_schema, n->op);
+        return bind_error(b, ERR_UNDEFINED_SCHEMA, n->node.at, "schema \"%s\" does not exist",
+                          n->op_schema);
     rc =
         row ? bind_list(b, AST_CONST(ast_row, n->left)->items, &left) : bind_expr(b, n->left, &one);
     if (rc != 0)

@@ -275,6 +275,9 @@ order_target(struct binder *b, const struct ast *e, enum bind_clause clause, int
     int rc;
 
     if (q->set_op != AST_SETOP_NONE) {
+        if (e->kind == AST_COLUMN && AST_CONST(ast_column, e)->part_count == 1)
+            return bind_error(b, ERR_UNDEFINED_COLUMN, e->at, "column \"%s\" does not exist",
+                              AST_CONST(ast_column, e)->part[0]);
         rc = bind_error(b, ERR_NOT_SUPPORTED, e->at,
                         "invalid UNION/INTERSECT/EXCEPT ORDER BY clause");
         diag_detail("Only result column names can be used, not expressions or functions.");
@@ -390,7 +393,7 @@ distinct_matches_order(struct binder *b, const struct query *q)
     for (int32_t i = 0; i < q->order_count && q->distinct_on_count == 0; i++)
         if (q->targets[q->order[i].target].junk)
             return bind_error(
-                b, ERR_INVALID_COLUMN_REFERENCE, q->targets[q->order[i].target].value->at,
+                b, ERR_INVALID_COLUMN_REFERENCE, expr_place(q->targets[q->order[i].target].value),
                 "for SELECT DISTINCT, ORDER BY expressions must appear in select list");
     for (int32_t i = 0; i < q->order_count && i < q->distinct_on_count; i++) {
         bool found = false;

@@ -415,7 +415,7 @@ bind_conflict(struct binder *b, const struct ast_insert *s, const struct cat_tab
 {
     struct query *q = b->scope->query;
     struct rte *rte;
-    struct ns_item item = { .name = "excluded", .name_visible = true };
+    struct ns_item item = { .name = "excluded", .columns_visible = true, .name_visible = true };
     int rc;
 
     q->conflict = s->conflict;

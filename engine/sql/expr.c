@@ -174,6 +174,20 @@ expr_is_constant(const struct expr *e)
     return find_input(&root, NULL) == 0;
 }
 
+int32_t
+expr_place(const struct expr *e)
+{
+    int32_t place = e->at;
+
+    for (int32_t i = 0; i < e->arg_count; i++) {
+        int32_t at = expr_place(e->args[i]);
+
+        if (at >= 0 && (place < 0 || at < place))
+            place = at;
+    }
+    return place;
+}
+
 static int
 find_sublink(struct expr **child, void *arg)
 {

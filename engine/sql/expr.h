@@ -143,6 +143,8 @@ bool expr_equal(const struct expr *a, const struct expr *b);
 bool expr_is_volatile(const struct expr *e);
 /* No column, no aggregate, no subquery within: one value per execution (if not volatile). */
 bool expr_is_constant(const struct expr *e);
+/* Its leftmost byte offset in the query, for an error about all of it; -1: none. */
+int32_t expr_place(const struct expr *e);
 bool expr_has_sublink(const struct expr *e);
 
 #endif
