@@ -124,7 +124,8 @@
     X(INVALID_LOG_ARGUMENT, "2201E")                                                               \
     X(INVALID_POWER_ARGUMENT, "2201F")                                                             \
     X(ARRAY_SUBSCRIPT, "2202E")                                                                    \
-    X(GENERATED_ALWAYS, "428C9")
+    X(GENERATED_ALWAYS, "428C9")                                                                   \
+    X(INVALID_WIDTH_BUCKET, "2201G")
 
 enum err_code {
     ERR_ORDINAL_BASE = -1,

@@ -212,29 +212,34 @@ parse_token(struct array_parse *p, struct slice *token, bool *was_quoted)
 {
     uint8_t *buf = p->room;
     size_t n = 0, solid = 0;
-    bool in_quotes = false;
+    bool in_quotes = false, is_closed = false, has_escape = false;
 
     *was_quoted = false;
     for (; p->at < p->end; p->at++) {
         uint8_t c = *p->at;
         if (c == '"') {
+            if (!in_quotes && (n > 0 || *was_quoted))
+                return bad_literal(p->text, "Unexpected array element.");
             in_quotes = !in_quotes;
-            *was_quoted = true;
+            *was_quoted = is_closed = true;
             solid = n;
         } else if (c == '\\') {
             if (++p->at == p->end)
                 return bad_literal(p->text, "Unexpected end of input.");
             buf[n++] = *p->at;
             solid = n;
-            *was_quoted = true;
+            has_escape = true;
         } else if (!in_quotes && (c == ',' || c == '}' || c == '{')) {
             break;
+        } else if (!in_quotes && is_closed && !ascii_is_space(c)) {
+            return bad_literal(p->text, "Unexpected array element.");
         } else {
             buf[n++] = c;
             if (in_quotes || !ascii_is_space(c))
                 solid = n;
         }
     }
+    *was_quoted |= has_escape;
     if (in_quotes || p->at == p->end)
         return bad_literal(p->text, "Unexpected end of input.");
     *token = slice(buf, solid);

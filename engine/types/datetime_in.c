@@ -16,6 +16,7 @@ struct dt_scan {
     int has_year, has_month, has_day;
     int year_digits;
     bool is_bc, is_pm, is_am, after_t;
+    bool wants_time; /* of type time: bare figures are one */
 };
 
 static int
@@ -261,6 +262,22 @@ scan_piece(struct dt_scan *s, struct dt_piece *p)
     return p->v != 0;
 }
 
+/* 2024-060 */
+static enum dt_error
+set_day_of_year(struct dt_scan *s, struct dt_piece year, int64_t day)
+{
+    enum dt_error e = set_year(s, year.v, year.digits);
+
+    if (e != DT_OK)
+        return e;
+    if (s->has_month++ || s->has_day++)
+        return DT_BAD;
+    if (day < 1 || day > 365 + is_leap_year((int32_t)year.v))
+        return DT_FIELD;
+    date_to_civil((int32_t)(date_from_civil((int32_t)year.v, 1, 1) + day - 1), &s->f->c);
+    return DT_OK;
+}
+
 /* At the first separator; the first piece was read. */
 static enum dt_error
 scan_date(struct dt_scan *s, struct dt_piece first)
@@ -271,6 +288,8 @@ scan_date(struct dt_scan *s, struct dt_piece first)
     enum dt_error e;
 
     for (int i = 1; i < 3; i++) {
+        if (i == 2 && first.digits >= 4 && p[1].digits == 3 && s->at == s->end)
+            return set_day_of_year(s, first, p[1].v);
         if (s->at == s->end || *s->at != separator)
             return DT_BAD;
         s->at++;
@@ -309,7 +328,8 @@ scan_number(struct dt_scan *s)
         if (*s->at != '.' || p.digits <= 4)
             return scan_date(s, p);
     }
-    if (s->after_t || (s->has_year && s->has_month && s->has_day))
+    if (s->after_t || (s->has_year && s->has_month && s->has_day) ||
+        (s->wants_time && (p.digits == 4 || p.digits == 6)))
         return scan_time_digits(s, p.v, p.digits);
     if ((p.digits == 8 || p.digits == 6) && !s->has_year && !s->has_month && !s->has_day) {
         int year_digits = p.digits - 4;
@@ -462,7 +482,9 @@ scan_word(struct dt_scan *s)
     }
     if (slice_eq_nocase(word, "bc"))
         return s->is_bc ? DT_BAD : (s->is_bc = true, DT_OK);
-    if (slice_eq_nocase(word, "ad") || is_day_name(word))
+    if (slice_eq_nocase(word, "ad"))
+        return s->is_bc ? DT_BAD : DT_OK;
+    if (is_day_name(word))
         return DT_OK;
     if (slice_eq_nocase(word, "am"))
         return s->is_am = true, DT_OK;
@@ -537,7 +559,8 @@ scan_all(struct dt_scan *s)
             e = scan_number(s);
         else if (ascii_is_alpha(c))
             e = scan_word(s);
-        else if ((c == '+' || c == '-') && s->f->has_time)
+        else if ((c == '+' || c == '-') &&
+                 (s->f->has_time || (s->has_day && ascii_is_space(s->at[-1]))))
             e = scan_offset(s);
         else if (c == '-' && slice_eq_nocase(slice(s->at, (size_t)(s->end - s->at)), "-infinity"))
             s->f->special = DT_MINUS_INFINITY, s->at = s->end;
@@ -557,7 +580,11 @@ dt_parse(const struct type_env *env, const char *type_name, struct slice text,
          struct dt_fields *out)
 {
     struct slice body = slice_trim_space(text);
-    struct dt_scan s = { .env = env, .at = body.data, .end = body.data + body.size, .f = out };
+    struct dt_scan s = { .env = env,
+                         .at = body.data,
+                         .end = body.data + body.size,
+                         .f = out,
+                         .wants_time = strcmp(type_name, "time") == 0 };
     enum dt_error e;
 
     *out = (struct dt_fields){ .special = DT_NONE };
@@ -573,6 +600,13 @@ dt_parse(const struct type_env *env, const char *type_name, struct slice text,
 }
 
 /* ---- the types ----------------------------------------------------------------------------- */
+
+/* The name in messages. */
+static const char *
+text_name(const struct type *t)
+{
+    return t->oid == TYPE_TIMESTAMPTZ ? t->sql_name : t->name;
+}
 
 static int
 need_now(const struct type_env *env, int64_t *now)
@@ -595,7 +629,7 @@ date_in(const struct type *t, const struct type_env *env, struct arena *a, struc
 {
     struct dt_fields f;
     int64_t now = 0;
-    int rc = dt_parse(env, t->sql_name, text, &f);
+    int rc = dt_parse(env, text_name(t), text, &f);
 
     (void)a, (void)typmod;
     if (rc == 0 && f.special == DT_NOW)
@@ -619,7 +653,7 @@ date_in(const struct type *t, const struct type_env *env, struct arena *a, struc
         break;
     }
     if (!f.has_date)
-        return dt_report(DT_BAD, t->sql_name, text);
+        return dt_report(DT_BAD, text_name(t), text);
     if (f.c.year < -4713 || f.c.year > 5874897)
         return out_of_range("date", text);
     *out = datum_int(date_from_civil(f.c.year, f.c.month, f.c.day));
@@ -635,7 +669,7 @@ time_in(const struct type *t, const struct type_env *env, struct arena *a, struc
     struct dt_fields f;
     struct datum d;
     int64_t now = 0;
-    int rc = dt_parse(env, t->sql_name, text, &f);
+    int rc = dt_parse(env, text_name(t), text, &f);
 
     if (rc == 0 && f.special == DT_NOW)
         rc = need_now(env, &now);
@@ -645,7 +679,7 @@ time_in(const struct type *t, const struct type_env *env, struct arena *a, struc
         now = timestamptz_to_local(env_zone(env), now);
         d = datum_int(now - timestamp_to_date(now) * US_PER_DAY);
     } else if (f.special != DT_NONE || !f.has_time) {
-        return dt_report(DT_BAD, t->sql_name, text);
+        return dt_report(DT_BAD, text_name(t), text);
     } else {
         d = datum_int(((f.c.hour * INT64_C(60) + f.c.minute) * 60 + f.c.second) * US_PER_SECOND +
                       f.c.us);
@@ -660,7 +694,7 @@ timestamp_value(const struct type *t, const struct type_env *env, struct slice t
     int64_t local;
 
     if (!f->has_date)
-        return dt_report(DT_BAD, t->sql_name, text);
+        return dt_report(DT_BAD, text_name(t), text);
     if (timestamp_from_civil(&f->c, &local) != 0)
         return out_of_range("timestamp", text);
     if (t->oid != TYPE_TIMESTAMPTZ) {
@@ -683,7 +717,7 @@ timestamp_in(const struct type *t, const struct type_env *env, struct arena *a, 
     struct dt_fields f;
     int64_t v = 0;
     struct datum d;
-    int rc = dt_parse(env, t->sql_name, text, &f);
+    int rc = dt_parse(env, text_name(t), text, &f);
 
     if (rc != 0)
         return rc;

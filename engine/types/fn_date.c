@@ -223,11 +223,13 @@ make_days(const struct datum *args, int64_t *days)
         year++;
     else if (year == 0)
         year = INT32_MIN;
-    if (year < -4713 || year > 5874897 || month < 1 || month > 12 || day < 1 ||
+    if (year == INT32_MIN || month < 1 || month > 12 || day < 1 ||
         day > days_in_month((int32_t)year, (int)month))
         return DIAG(ERR_DATETIME_OVERFLOW, "date field value out of range: %d-%02d-%02d",
                     (int)args[0].i, (int)args[1].i, (int)args[2].i);
-    *days = date_from_civil((int32_t)year, (int)month, (int)day);
+    *days = DATE_END;
+    if (year >= -4713 && year <= 5874897)
+        *days = date_from_civil((int32_t)year, (int)month, (int)day);
     if (*days < DATE_MIN || *days >= DATE_END)
         return DIAG(ERR_DATETIME_OVERFLOW, "date out of range: %d-%02d-%02d", (int)args[0].i,
                     (int)args[1].i, (int)args[2].i);
@@ -420,6 +422,8 @@ fn_timezone(struct func_call *call, const struct datum *args, struct datum *out)
     int rc = 0;
 
     *out = datum_int(t);
+    if (!timestamp_is_finite(t))
+        return 0;
     if (call->func->args[0] == TYPE_INTERVAL) {
         struct interval v = interval_load(&args[0]);
         if (v.months != 0 || v.days != 0)
@@ -432,7 +436,7 @@ fn_timezone(struct func_call *call, const struct datum *args, struct datum *out)
     } else {
         rc = site_zone(call, &args[0], &z);
     }
-    if (rc != 0 || !timestamp_is_finite(t))
+    if (rc != 0)
         return rc;
     if (call->func->args[1] == TYPE_TIMESTAMP)
         return timestamptz_from_local(z, t, &out->i);

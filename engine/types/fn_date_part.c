@@ -107,8 +107,16 @@ field_find(struct slice name)
 }
 
 static int
-bad_field(enum field f, struct slice name, oid_t type)
+bad_field(enum field f, struct slice given, oid_t type)
 {
+    uint8_t lower[32];
+    struct slice name = given;
+
+    if (given.size <= sizeof lower) {
+        for (size_t i = 0; i < given.size; i++)
+            lower[i] = ascii_lower(given.data[i]);
+        name.data = lower;
+    }
     if (f == FIELD_NONE)
         return DIAG(ERR_INVALID_PARAMETER_VALUE, "unit \"%.*s\" not recognized for type %s",
                     SLICE_ARGS(name), type_sql_name(type));
@@ -334,6 +342,11 @@ find_part(struct func_call *call, const struct datum *args, struct part *out)
 
     switch (type) {
     case TYPE_DATE:
+        if (call->func->fn == fn_date_part) { /* a date is a timestamp there */
+            ok = moment_field(call, f, TYPE_TIMESTAMP, args[1].i * US_PER_DAY, out);
+            type = TYPE_TIMESTAMP;
+            break;
+        }
         ok = date_field(f, args[1].i, &v);
         *out = (struct part){ ok ? v : 0, 0 };
         if (f == FIELD_JULIAN || f == FIELD_EPOCH) {
@@ -393,6 +406,17 @@ local_of(struct func_call *call, const struct datum *t)
                                                    : t->i;
 }
 
+/* In floating point, with PostgreSQL's order of additions. */
+static double
+interval_epoch(struct interval v)
+{
+    double s = (double)v.us / 1e6;
+
+    s += 365.25 * 86400 * (v.months / 12);
+    s += 30.0 * 86400 * (v.months % 12);
+    return s + 86400.0 * v.days;
+}
+
 int
 fn_date_part(struct func_call *call, const struct datum *args, struct datum *out)
 {
@@ -409,6 +433,10 @@ fn_date_part(struct func_call *call, const struct datum *args, struct datum *out
         int64_t local = local_of(call, &args[1]), date = floor_div(local, US_PER_DAY);
         *out = datum_float((double)(date + JULIAN_2000) +
                            (double)(local - date * US_PER_DAY) / (double)US_PER_DAY);
+        return 0;
+    }
+    if (call->func->args[1] == TYPE_INTERVAL && field_find(datum_view(&args[0])) == FIELD_EPOCH) {
+        *out = datum_float(interval_epoch(interval_load(&args[1])));
         return 0;
     }
     rc = find_part(call, args, &p);
@@ -491,11 +519,11 @@ fn_date_trunc(struct func_call *call, const struct datum *args, struct datum *ou
     int64_t t = args[1].i;
     int rc = 0;
 
-    if (f == FIELD_NONE || f > FIELD_MILLENNIUM)
-        return bad_field(f, name, type);
     *out = args[1];
     if (!timestamp_is_finite(t))
         return 0;
+    if (f == FIELD_NONE || f > FIELD_MILLENNIUM)
+        return bad_field(f >= FIELD_TIMEZONE ? f : FIELD_NONE, name, type);
     if (type == TYPE_TIMESTAMP)
         return trunc_local(f, t, &out->i);
     if (call->arg_count > 2)
@@ -519,7 +547,8 @@ fn_date_trunc_interval(struct func_call *call, const struct datum *args, struct 
                                            : 1;
 
     if (f == FIELD_NONE || f > FIELD_MILLENNIUM || f == FIELD_WEEK) {
-        int rc = bad_field(f, name, TYPE_INTERVAL);
+        bool is_known = f == FIELD_WEEK || f >= FIELD_TIMEZONE;
+        int rc = bad_field(is_known ? f : FIELD_NONE, name, TYPE_INTERVAL);
         if (f == FIELD_WEEK)
             diag_detail("Months usually have fractional weeks.");
         return rc;

@@ -122,12 +122,16 @@ fn_float_math(struct func_call *call, const struct datum *args, struct datum *ou
     } else if (strcmp(call->func->name, "radians") == 0) {
         *out = datum_float(x * (M_PI / 180.0));
     } else if (strcmp(call->func->name, "cot") == 0) {
-        *out = datum_float(1.0 / tan(x));
+        if (isinf(x))
+            return DIAG(ERR_NUMERIC_RANGE, "input is out of range");
+        *out = datum_float(1.0 / tan(x)); /* infinite at 0 */
+        return 0;
     } else {
         size_t i = 0;
         while (strcmp(table[i].name, call->func->name) != 0)
             i++;
-        if (table[i].is_bounded && (x < -1 || x > 1))
+        if ((table[i].is_bounded && (x < -1 || x > 1)) ||
+            (isinf(x) && (table[i].fn == sin || table[i].fn == cos || table[i].fn == tan)))
             return DIAG(ERR_NUMERIC_RANGE, "input is out of range");
         *out = datum_float(table[i].fn(x));
     }
@@ -215,7 +219,7 @@ fn_float_power(struct func_call *call, const struct datum *args, struct datum *o
     (void)call;
     if (x == 0 && y < 0)
         return DIAG(ERR_INVALID_POWER_ARGUMENT, "zero raised to a negative power is undefined");
-    if (x < 0 && !isinf(x) && floor(y) != y && !isnan(y))
+    if (x < 0 && floor(y) != y && !isnan(y))
         return DIAG(ERR_INVALID_POWER_ARGUMENT,
                     "a negative number raised to a non-integer power yields a complex result");
     v = pow(x, y);

@@ -228,7 +228,7 @@ count_apart(int64_t later, int64_t earlier)
         days--;
     }
     while (days < 0) {
-        days += swapped ? days_in_month(a.year, a.month) : days_in_month(b.year, b.month);
+        days += days_in_month(b.year, b.month);
         months--;
     }
     if (swapped)

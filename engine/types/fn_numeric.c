@@ -169,14 +169,14 @@ fn_width_bucket(struct func_call *call, const struct datum *args, struct datum *
 
     (void)call;
     if (count <= 0)
-        return DIAG(ERR_INVALID_PARAMETER_VALUE, "count must be greater than zero");
+        return DIAG(ERR_INVALID_WIDTH_BUCKET, "count must be greater than zero");
     if (isnan(x) || isnan(low) || isnan(high))
-        return DIAG(ERR_INVALID_PARAMETER_VALUE,
+        return DIAG(ERR_INVALID_WIDTH_BUCKET,
                     "operand, lower bound, and upper bound cannot be NaN");
     if (isinf(low) || isinf(high))
-        return DIAG(ERR_INVALID_PARAMETER_VALUE, "lower and upper bounds must be finite");
+        return DIAG(ERR_INVALID_WIDTH_BUCKET, "lower and upper bounds must be finite");
     if (low == high)
-        return DIAG(ERR_INVALID_PARAMETER_VALUE, "lower bound cannot equal upper bound");
+        return DIAG(ERR_INVALID_WIDTH_BUCKET, "lower bound cannot equal upper bound");
     if (low < high)
         bucket = x < low     ? 0
                  : x >= high ? count + 1

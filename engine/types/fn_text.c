@@ -513,7 +513,7 @@ fn_chr(struct func_call *call, const struct datum *args, struct datum *out)
     if (c == 0)
         return DIAG(ERR_LIMIT, "null character not permitted");
     if (c < 0)
-        return DIAG(ERR_LIMIT, "character number must be positive");
+        return DIAG(ERR_INVALID_PARAMETER_VALUE, "character number must be positive");
     if (c > 0x10ffff)
         return DIAG(ERR_LIMIT, "requested character too large for encoding: %u", (unsigned)c);
     if (c >= 0xd800 && c < 0xe000)

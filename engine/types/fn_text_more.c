@@ -15,14 +15,26 @@ put_arg(struct func_call *call, int32_t i, const struct datum *d, struct writer 
     type_out(call->arg_types[i], call->env, d, w);
 }
 
+/* As a cast to text has it, which differs from the text form for bool and bpchar. */
+static void
+put_as_text(struct func_call *call, int32_t i, const struct datum *d, struct writer *w)
+{
+    if (call->arg_types[i] == TYPE_BOOL)
+        wr_str(w, d->i != 0 ? "true" : "false");
+    else if (call->arg_types[i] == TYPE_BPCHAR)
+        wr_bytes(w, d->p, bpchar_size(d));
+    else
+        put_arg(call, i, d, w);
+}
+
 int
 fn_text_any_cat(struct func_call *call, const struct datum *args, struct datum *out)
 {
     struct writer w;
 
     wr_init(&w, TEXT_SIZE_MAX);
-    put_arg(call, 0, &args[0], &w);
-    put_arg(call, 1, &args[1], &w);
+    put_as_text(call, 0, &args[0], &w);
+    put_as_text(call, 1, &args[1], &w);
     return text_from_writer(call, &w, out);
 }
 
@@ -80,7 +92,10 @@ arg_text(struct func_call *call, int32_t i, const struct datum *d, struct datum 
     struct writer w;
 
     wr_init(&w, TEXT_SIZE_MAX);
-    put_arg(call, i, d, &w);
+    if (call->func->fn == fn_format)
+        put_arg(call, i, d, &w);
+    else
+        put_as_text(call, i, d, &w);
     return text_from_writer(call, &w, out);
 }
 
@@ -312,11 +327,28 @@ unknown_encoding(struct slice name)
     return DIAG(ERR_INVALID_PARAMETER_VALUE, "unrecognized encoding: \"%.*s\"", SLICE_ARGS(name));
 }
 
+/* Only what is no text by itself: zeros, bytes above ASCII, the backslash. */
+static void
+put_escaped(struct writer *w, const struct datum *d)
+{
+    for (uint32_t i = 0; i < d->size; i++) {
+        uint8_t c = d->p[i];
+        if (c == 0 || c >= 0x80) {
+            wr_u8(w, '\\');
+            wr_u8(w, (uint8_t)('0' + (c >> 6)));
+            wr_u8(w, (uint8_t)('0' + (c >> 3 & 7)));
+            c = (uint8_t)('0' + (c & 7));
+        } else if (c == '\\') {
+            wr_u8(w, '\\');
+        }
+        wr_u8(w, c);
+    }
+}
+
 int
 fn_encode(struct func_call *call, const struct datum *args, struct datum *out)
 {
     struct slice name = datum_view(&args[1]);
-    struct type_env escape = { .bytea_escape = true };
     struct writer w;
 
     if (slice_eq_nocase(name, "base64"))
@@ -329,7 +361,7 @@ fn_encode(struct func_call *call, const struct datum *args, struct datum *out)
         if (p != NULL)
             put_hex(p, args[0].p, args[0].size);
     } else {
-        type_out(TYPE_BYTEA, &escape, &args[0], &w);
+        put_escaped(&w, &args[0]);
     }
     return text_from_writer(call, &w, out);
 }
@@ -365,6 +397,9 @@ decode_base64(struct func_call *call, const struct datum *d, struct datum *out)
             pads++;
             continue;
         }
+        if (c == '=')
+            return DIAG(ERR_INVALID_PARAMETER_VALUE,
+                        "unexpected \"=\" while decoding base64 sequence");
         if (x < 0 || pads > 0)
             return DIAG(ERR_INVALID_PARAMETER_VALUE,
                         "invalid symbol \"%.*s\" found while decoding base64 sequence",

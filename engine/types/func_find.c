@@ -135,6 +135,8 @@ cast_kind_by_rule(const struct func_set *set, const struct type *s, const struct
             return context_rank(elem->context) > context_rank((char)context) ? CAST_NO
                    : elem->func_oid == 0                                     ? CAST_RELABEL
                                                                              : CAST_IO;
+        s = type_get(s->elem_oid);
+        t = type_get(t->elem_oid);
     }
     if (t->category == 'S' && context_rank((char)context) >= 1)
         return CAST_IO;

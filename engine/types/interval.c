@@ -199,6 +199,9 @@ struct iv_scan {
     const uint8_t *at, *end;
     struct interval v;
     bool overflow, any;
+    int64_t seen[16]; /* units given: factors, days and months apart by sign and offset */
+    int seen_count;
+    bool overflow_months; /* of years that were given right but make too many months */
 };
 
 static void
@@ -247,8 +250,12 @@ iv_add(struct iv_scan *s, int64_t whole, double fraction, enum unit unit, int64_
         }
         if (v > INT32_MAX || v < INT32_MIN ||
             __builtin_add_overflow(s->v.months, (int32_t)v, &s->v.months) ||
-            __builtin_add_overflow(s->v.months, (int32_t)cut, &s->v.months))
-            s->overflow = true;
+            __builtin_add_overflow(s->v.months, (int32_t)cut, &s->v.months)) {
+            if (factor == MONTHS_PER_YEAR && whole == (int32_t)whole)
+                s->overflow_months = true;
+            else
+                s->overflow = true;
+        }
         if (months != 0) {
             double days = months * DAYS_PER_MONTH, whole_days = trunc(days);
             iv_add_days(s, (int64_t)whole_days);
@@ -264,6 +271,21 @@ iv_space(struct iv_scan *s)
         s->at++;
 }
 
+/* Each unit may be given once. */
+static bool
+iv_seen(struct iv_scan *s, const struct unit_name *u)
+{
+    int64_t id = u->unit == U_US ? u->factor : u->unit == U_DAYS ? -u->factor : -1000 - u->factor;
+
+    for (int i = 0; i < s->seen_count; i++) {
+        if (s->seen[i] == id)
+            return true;
+    }
+    if (s->seen_count < 16)
+        s->seen[s->seen_count++] = id;
+    return false;
+}
+
 /* [sign] digits [. digits]. False when there is no number. */
 static bool
 iv_number(struct iv_scan *s, bool *neg, int64_t *whole, double *fraction)
@@ -276,10 +298,13 @@ iv_number(struct iv_scan *s, bool *neg, int64_t *whole, double *fraction)
     if (s->at < s->end && (*s->at == '-' || *s->at == '+'))
         *neg = *s->at++ == '-';
     digits = scan_digits(&s->at, s->end, 18, whole);
-    if (digits == 18 && s->at < s->end && ascii_is_digit(*s->at))
-        s->overflow = true;
-    while (s->at < s->end && ascii_is_digit(*s->at))
-        s->at++;
+    for (; s->at < s->end && ascii_is_digit(*s->at); s->at++) {
+        if (__builtin_mul_overflow(*whole, (int64_t)10, whole) ||
+            __builtin_add_overflow(*whole, (int64_t)(*s->at - '0'), whole)) {
+            s->overflow = true;
+            *whole = 0;
+        }
+    }
     if (s->at < s->end && *s->at == '.') {
         double v = 0;
         for (s->at++; s->at < s->end && ascii_is_digit(*s->at); s->at++, digits++) {
@@ -324,7 +349,7 @@ iv_clock(struct iv_scan *s, int64_t hours, bool neg)
             return false;
     }
     if (m > 59 || sec > 60) {
-        s->overflow = true;
+        s->any = s->overflow = true;
         return true;
     }
     iv_add(s, hours, 0, U_US, US_PER_HOUR);
@@ -377,8 +402,6 @@ iv_words(struct iv_scan *s)
         int64_t whole;
         double fraction;
         bool neg;
-        if (is_ago)
-            return false;
         if (*s->at == '@') {
             s->at++;
             continue;
@@ -416,6 +439,8 @@ iv_words(struct iv_scan *s)
             return false;
         if (u == NULL) /* a bare number: days before a time, else seconds */
             u = s->at < s->end && !s->any ? unit_find(slice_str("day")) : unit_find(slice_str("s"));
+        if (iv_seen(s, u))
+            return false;
         iv_add(s, whole, fraction, u->unit, u->factor);
     }
     if (is_ago) {
@@ -441,6 +466,8 @@ interval_parse(struct slice text, struct interval *out)
     if (s.overflow)
         return DIAG(ERR_INTERVAL_OVERFLOW, "interval field value out of range: \"%.*s\"",
                     SLICE_ARGS(text));
+    if (s.overflow_months)
+        return interval_out_of_range();
     *out = s.v;
     return 0;
 }

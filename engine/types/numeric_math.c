@@ -405,11 +405,11 @@ power_int(struct arena *a, const struct num *base, int64_t exp, int exp_dscale, 
     f = (double)exp * (log10(f) + p);
     if (f > (NUMERIC_WEIGHT_MAX + 1) * DEC_DIGITS)
         return DIAG(ERR_NUMERIC_RANGE, "value overflows numeric format");
-    if (f + 1 < -DISPLAY_SCALE_LIMIT) {
-        *out = (struct num){ .dscale = DISPLAY_SCALE_LIMIT };
+    rscale = result_scale(NUMERIC_SIG_DIGITS_MIN, base->dscale, exp_dscale);
+    if (f + 1 < -rscale) {
+        *out = (struct num){ .dscale = rscale };
         return 0;
     }
-    rscale = result_scale(NUMERIC_SIG_DIGITS_MIN - (int)f, base->dscale, exp_dscale);
     if (exp == 0) {
         *out = one;
     } else if (exp == 1) {
@@ -503,6 +503,9 @@ numeric_power(struct arena *a, const struct datum *x, const struct datum *y, str
     is_integer = !num_is_special(&exp) && num_is_integer(&exp);
     if (is_integer && exp.count > 0 && exp.count == exp.weight + 1)
         is_odd = exp.d[exp.count - 1] & 1;
+    if (base.sign == NUM_NINF && !num_is_special(&exp) && !is_integer)
+        return DIAG(ERR_INVALID_POWER_ARGUMENT,
+                    "a negative number raised to a non-integer power yields a complex result");
     if (num_is_special(&base) || num_is_special(&exp))
         return power_special(a, x, y, is_odd, out);
     if (base.count == 0 && exp.sign == NUM_NEG)

@@ -356,6 +356,7 @@ static const struct op ops[] = {
     { 1763, "@", 0, NUMERIC, NUMERIC, 1704, 0, 0, OP_NONE },
     { 965, "^", FLOAT8, FLOAT8, FLOAT8, 232, 0, 0, OP_NONE },
     { 1038, "^", NUMERIC, NUMERIC, NUMERIC, 1739, 0, 0, OP_NONE },
+    { 3877, "^@", TEXT, TEXT, BOOL, 3696, 0, 0, OP_NONE },
     { 1887, "|", INT8, INT8, INT8, 1905, 1887, 0, OP_NONE },
     { 1875, "|", INT2, INT2, INT2, 1893, 1875, 0, OP_NONE },
     { 1881, "|", INT4, INT4, INT4, 1899, 1881, 0, OP_NONE },

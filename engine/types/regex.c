@@ -475,6 +475,10 @@ parse_bounds(struct rx *x, int *min, int *max)
         if (scan_digits(&x->at, x->end, 4, &v) > 0)
             *max = (int)v;
     }
+    if (x->at == x->end) {
+        rx_fail(x, "braces {} not balanced");
+        return false;
+    }
     if (!rx_take(x, '}') || *min > REPEAT_MAX || *max > REPEAT_MAX || (*max >= 0 && *max < *min)) {
         rx_fail(x, "invalid repetition count(s)");
         return false;

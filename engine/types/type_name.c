@@ -57,10 +57,15 @@ type_format(oid_t oid, int32_t typmod, struct writer *w)
         wr_str(w, t->sql_name);
         if (typmod >= VARLENA_HEAD && t->oid == TYPE_NUMERIC)
             format_numeric_typmod(typmod, w);
-        else if (typmod >= VARLENA_HEAD && (t->oid == TYPE_BPCHAR || t->oid == TYPE_VARCHAR))
-            format_parens(w, typmod - VARLENA_HEAD);
-        else if (typmod >= 0 && t->oid == TYPE_INTERVAL && (typmod & 0xffff) != 0xffff)
-            format_parens(w, typmod & 0xffff);
+        else if (t->oid == TYPE_BPCHAR || t->oid == TYPE_VARCHAR || t->oid == TYPE_NUMERIC) {
+            if (typmod > VARLENA_HEAD)
+                format_parens(w, typmod - VARLENA_HEAD);
+        } else if (t->oid == TYPE_INTERVAL) {
+            if (typmod >= 0 && (typmod & 0xffff) != 0xffff)
+                format_parens(w, typmod & 0xffff);
+        } else if (typmod >= 0) { /* types without modifiers show it as it is */
+            format_parens(w, typmod);
+        }
     }
     if (is_array)
         wr_str(w, "[]");

@@ -1,7 +1,9 @@
 /* bool, "char", the integers, oid, floats: text and binary forms, order, hash.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,24 +354,65 @@ float_in(const struct type *t, const struct type_env *env, struct arena *a, stru
     return float_parse(text, t->len == 4, t->sql_name, &out->f);
 }
 
+/* Does the text lie strictly between v's neighbours' midpoints? (On a midpoint it would read back
+ * only by the rule for ties, which PostgreSQL's output does not lean on.) Midpoints of doubles need
+ * 54 bits, which long double has. */
 static bool
-reads_back(const char *buf, double v, bool is_single)
+is_within(const char *buf, double v, bool is_single)
 {
-    return is_single ? strtof(buf, NULL) == (float)v : strtod(buf, NULL) == v;
+    long double x = strtold(buf, NULL), low, high;
+
+    if (is_single) {
+        low = (long double)nextafterf((float)v, -INFINITY);
+        high = (long double)nextafterf((float)v, INFINITY);
+        if (isinf((double)high) || isinf((double)low))
+            return strtof(buf, NULL) == (float)v;
+    } else {
+        low = (long double)nextafter(v, -INFINITY);
+        high = (long double)nextafter(v, INFINITY);
+        if (isinf((double)high) || isinf((double)low))
+            return strtod(buf, NULL) == v;
+    }
+    return x > (low + (long double)v) / 2 && x < (high + (long double)v) / 2;
+}
+static_assert(LDBL_MANT_DIG >= 54, "midpoints of doubles must be exact");
+
+/* One more in the last digit of "-d.ddde±x"; false when the digits are all 9. */
+static bool
+increment_last_digit(char *buf)
+{
+    char *p = strchr(buf, 'e');
+
+    while (p-- > buf) {
+        if (*p == '.')
+            continue;
+        if (*p < '0' || *p > '9')
+            return false;
+        if (*p < '9') {
+            (*p)++;
+            return true;
+        }
+        *p = '0';
+    }
+    return false;
 }
 
-/* The shortest digits that read back as v, in "d.ddde±x" form; v is finite and not 0. */
+/* The shortest digits that mean v and no other, in "d.ddde±x" form; v is finite and not 0. */
 static void
 float_shortest(double v, bool is_single, char buf[40])
 {
-    int sure = is_single ? 6 : 15, most = is_single ? 9 : 17, n = sure;
+    int sure = is_single ? 6 : 15, most = is_single ? 9 : 17, n = sure, exponent;
     double least_normal = is_single ? 0x1p-126 : 0x1p-1022;
+    bool lopsided = frexp(fabs(v), &exponent) == 0.5;
 
     if (fabs(v) < least_normal)
         n = 1;
     for (; n < most; n++) {
         snprintf(buf, 40, "%.*e", n - 1, v);
-        if (reads_back(buf, v, is_single))
+        if (is_within(buf, v, is_single))
+            return;
+        /* The neighbour above a power of two is twice as far off as the one below. */
+        if (lopsided && increment_last_digit(buf) && is_within(buf, v, is_single))
             return;
     }
     snprintf(buf, 40, "%.*e", most - 1, v);
