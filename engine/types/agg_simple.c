@@ -405,8 +405,9 @@ static inline void
 best_step(struct func_call *call, struct best_state *s, const struct datum *d, int sign)
 {
     const struct type *t = type_get(call->arg_types[0]);
+    int least = t->oid == TYPE_BPCHAR; /* of equal values the last is kept, but there the first */
 
-    if (!s->has_value || t->cmp(t, d, &s->value) * sign > 0)
+    if (!s->has_value || t->cmp(t, d, &s->value) * sign >= least)
         best_keep(call, s, d, t->rep);
 }
 

@@ -84,7 +84,8 @@ num_halve(struct arena *a, struct num *n, int rscale)
 static void
 num_sqrt(struct arena *a, const struct num *x, int rscale, struct num *out)
 {
-    int local = rscale + 8, p;
+    /* Enough to tell a root from a half: twice the digits before the point. */
+    int local = rscale + 12 + (x->weight > 0 ? 2 * x->weight + 2 : 0), p;
     double f = num_leading(x, &p);
     struct num r, q;
     char buf[64];

@@ -63,7 +63,8 @@ type_format(oid_t oid, int32_t typmod, struct writer *w)
         } else if (t->oid == TYPE_INTERVAL) {
             if (typmod >= 0 && (typmod & 0xffff) != 0xffff)
                 format_parens(w, typmod & 0xffff);
-        } else if (typmod >= 0) { /* types without modifiers show it as it is */
+        } else if (typmod >= 0 && strcmp(t->sql_name, t->name) == 0) {
+            /* Types of no modifiers show it as it is, but for those SQL has names for. */
             format_parens(w, typmod);
         }
     }
