@@ -16,7 +16,8 @@ struct redo_cursor {
     struct hash128 chain; /* before the next frame; valid if has_chain */
 
     struct redo_frame *frame; /* given out last; a reference */
-    struct redo_frame *own;   /* equal to frame when that is the cursor's own, of full size */
+    struct redo_frame *own;   /* equal to frame when that is the cursor's own */
+    size_t own_cap;           /* of its buffer */
     uint8_t *scratch;         /* its records, if they were compressed */
     struct reader records;    /* what is left of them */
     struct lsn record_lsn;
@@ -208,6 +209,17 @@ cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
     }
 }
 
+/* Room for this frame and for larger ones to come. */
+static size_t
+cursor_frame_size(size_t size)
+{
+    size_t cap = 16 << 10;
+
+    while (cap < size)
+        cap *= 2;
+    return cap < REDO_FRAME_BYTES_MAX ? cap : REDO_FRAME_BYTES_MAX;
+}
+
 MUST_CHECK
 static int
 cursor_read_file(struct redo_cursor *c, struct redo_frame **out)
@@ -220,11 +232,13 @@ cursor_read_file(struct redo_cursor *c, struct redo_frame **out)
         return rc;
     /* A frame of the cursor's own is used again when nobody else has taken a reference. */
     f = c->frame;
-    if (f != NULL && f == c->own && atomic_load(&f->refs) == 1) {
+    if (f != NULL && f == c->own && atomic_load(&f->refs) == 1 &&
+        redo_align(REDO_LOCAL_HEADER + unit.local.size) <= c->own_cap) {
         c->frame = NULL;
-        f->buffer_size = REDO_UNIT_MAX;
+        f->buffer_size = c->own_cap;
     } else {
-        f = redo_frame_new(REDO_FRAME_BYTES_MAX);
+        f = redo_frame_new(cursor_frame_size(unit.local.size));
+        c->own_cap = f->buffer_size;
     }
     c->own = f;
     memcpy(redo_frame_room(f), unit.bytes, unit.local.size);

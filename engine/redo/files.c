@@ -314,13 +314,25 @@ open_check_ends(struct redo *r)
     return 0;
 }
 
+/* The folder, and its name in the folder above it, are safe before anything in it can be. */
 MUST_CHECK
 static int
 open_dir(struct env *env, const char *dir)
 {
+    char above[REDO_PATH_MAX];
+    char *slash;
     int rc = env_is_dir(env, dir) ? 0 : env_mkdir(env, dir);
 
-    return rc == ERR_FILE_EXISTS ? 0 : rc;
+    if (rc == ERR_FILE_EXISTS)
+        rc = 0;
+    redo_path(above, dir, "", "");
+    above[strlen(dir)] = '\0';
+    slash = strrchr(above, '/');
+    if (slash == NULL)
+        strcpy(above, ".");
+    else
+        slash[slash == above ? 1 : 0] = '\0';
+    return rc != 0 ? rc : env_sync_dir(env, above);
 }
 
 static void
@@ -441,11 +453,10 @@ begin_write(const struct redo *r, uint64_t spare, const struct redo_file_head *h
     if (rc == 0)
         rc = env_sync_dir(fs->env, fs->dir);
     xfree_aligned(bytes);
-    if (rc != 0) {
-        env_close(*handle);
-        *handle = NULL;
-    }
-    return rc;
+    env_close(*handle);
+    *handle = NULL;
+    /* By its new name, which errors will tell. */
+    return rc != 0 ? rc : env_open(fs->env, to, flags, handle);
 }
 
 /* The header of the new file, in the list. A file of that name can only be one that has no frame

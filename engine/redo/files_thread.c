@@ -21,12 +21,13 @@ MUST_CHECK
 static int
 spare_fill(struct env_file *file, uint64_t size)
 {
-    uint8_t *zeros = xaligned(ENV_ALIGN, SPARE_CHUNK);
+    size_t chunk = size < SPARE_CHUNK ? (size_t)size : SPARE_CHUNK;
+    uint8_t *zeros = xaligned(ENV_ALIGN, chunk);
     int rc = 0;
 
-    memset(zeros, 0, SPARE_CHUNK);
-    for (uint64_t offset = 0; rc == 0 && offset < size; offset += SPARE_CHUNK) {
-        size_t want = size - offset < SPARE_CHUNK ? (size_t)(size - offset) : SPARE_CHUNK;
+    memset(zeros, 0, chunk);
+    for (uint64_t offset = 0; rc == 0 && offset < size; offset += chunk) {
+        size_t want = size - offset < chunk ? (size_t)(size - offset) : chunk;
 
         rc = env_pwrite(file, zeros, want, offset);
     }

@@ -71,9 +71,8 @@ redo_append_frame(struct redo *r, struct redo_frame *frame, incarnation_t target
 
     if (rc == 0)
         rc = follow_check_lineage(r, &frame->head, target);
-    /* Nothing seals while frames come in: the scratch is the caller's, who is alone. */
     if (rc == 0)
-        rc = redo_frame_records(&frame->head, frame->bytes, r->seal.scratch, &records);
+        rc = redo_frame_records(&frame->head, frame->bytes, r->follow_scratch, &records);
     if (rc == 0)
         rc = redo_frame_check_chain(&frame->head, records, sealed.chain);
     if (rc != 0)

@@ -11,7 +11,6 @@ void
 redo_pool_init(struct redo_frame_pool *p, struct env *env, size_t bytes)
 {
     *p = (struct redo_frame_pool){ .size = redo_align(bytes) };
-    CHECK(p->size >= 4 * (size_t)REDO_UNIT_MAX);
     env_mutex_init(env, &p->lock);
     env_cond_init(env, &p->freed);
     p->memory = xaligned(ENV_ALIGN, p->size);

@@ -11,7 +11,7 @@
 enum {
     RING_BYTES_DEFAULT = 16 << 20,
     FRAME_CACHE_DEFAULT = 32 << 20,
-    FRAME_CACHE_MIN = 5 << 20,
+    FRAME_CACHE_UNITS_MIN = 4,
     FILE_BYTES_DEFAULT = 64 << 20,
     FILE_BYTES_MIN = 64 << 10,
     LZ4_BYTES_MIN_DEFAULT = 16 << 10,
@@ -28,8 +28,6 @@ options_fill(struct redo_options *o)
     CHECK((o->ring_bytes & (o->ring_bytes - 1)) == 0 && o->ring_bytes >= ENV_ALIGN);
     if (o->frame_cache_bytes == 0)
         o->frame_cache_bytes = FRAME_CACHE_DEFAULT;
-    if (o->frame_cache_bytes < FRAME_CACHE_MIN)
-        o->frame_cache_bytes = FRAME_CACHE_MIN;
     if (o->file_bytes == 0)
         o->file_bytes = FILE_BYTES_DEFAULT;
     if (o->file_bytes < FILE_BYTES_MIN)
@@ -98,7 +96,7 @@ static void
 buffers_init(struct redo *r)
 {
     r->ring = xmalloc(r->ring_bytes);
-    r->seal.scratch = xmalloc(REDO_FRAME_RECORDS_MAX);
+    r->seal.scratch = xmalloc(r->part_max);
     r->seal.lz4 = xmalloc((size_t)LZ4_sizeofState());
     r->seal.page = xaligned(ENV_ALIGN, ENV_ALIGN);
     redo_pool_init(&r->pool, r->env, r->options.frame_cache_bytes);
@@ -111,6 +109,7 @@ redo_free(struct redo *r)
     locks_fini(r);
     xfree(r->ring);
     xfree(r->seal.scratch);
+    xfree(r->follow_scratch);
     xfree(r->seal.lz4);
     xfree_aligned(r->seal.page);
     lineage_fini(&r->lineage);
@@ -121,6 +120,7 @@ int
 redo_open(const struct redo_options *o, struct redo **out)
 {
     struct redo *r = xaligned(64, (sizeof *r + 63) & ~(size_t)63);
+    size_t unit_max;
     int rc;
 
     memset(r, 0, sizeof *r);
@@ -132,6 +132,9 @@ redo_open(const struct redo_options *o, struct redo **out)
         lineage_copy(&r->lineage, o->lineage);
     r->ring_bytes = r->options.ring_bytes;
     r->part_max = part_max(&r->options);
+    unit_max = redo_align(REDO_LOCAL_HEADER + REDO_FRAME_HEADER + r->part_max);
+    if (r->options.frame_cache_bytes < FRAME_CACHE_UNITS_MIN * unit_max)
+        r->options.frame_cache_bytes = FRAME_CACHE_UNITS_MIN * unit_max;
     locks_init(r);
     atomic_store(&r->slots_free, UINT64_MAX);
     for (int i = 0; i < REDO_SLOTS; i++)
@@ -297,6 +300,8 @@ redo_start_following(struct redo *r, const struct redo_pos *from)
 
     if (rc != 0)
         return rc;
+    if (r->follow_scratch == NULL)
+        r->follow_scratch = xmalloc(REDO_FRAME_RECORDS_MAX);
     env_mutex_lock(&r->seal.lock);
     position_set(r, from);
     env_mutex_unlock(&r->seal.lock);

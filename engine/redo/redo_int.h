@@ -278,7 +278,7 @@ struct redo {
 
     struct { /* under seal.lock */
         alignas(64) struct env_mutex lock;
-        uint8_t *scratch; /* REDO_FRAME_RECORDS_MAX */
+        uint8_t *scratch; /* part_max bytes */
         void *lz4;
         struct redo_file *file; /* being written; NULL: none */
         struct env_file *handle;
@@ -286,6 +286,8 @@ struct redo {
         struct redo_pos tail; /* where the log ends by what has been issued */
         uint8_t *page;        /* ENV_ALIGN bytes, for the mark of a file's end */
     } seal;
+
+    uint8_t *follow_scratch; /* of redo_append_frame's only caller; from the first following on */
 
     struct { /* under queue.lock, or as said */
         alignas(64) struct env_mutex lock;

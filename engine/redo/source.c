@@ -8,8 +8,31 @@
 void
 redo_source_init(struct redo_source *s, struct env *env)
 {
-    *s = (struct redo_source){ .env = env, .buffer_cap = REDO_SOURCE_BUFFER };
-    s->buffer = xaligned(ENV_ALIGN, s->buffer_cap);
+    *s = (struct redo_source){ .env = env };
+}
+
+/* No larger than the file. */
+MUST_CHECK
+static int
+source_buffer(struct redo_source *s)
+{
+    size_t want = REDO_SOURCE_BUFFER;
+    uint64_t size;
+    int rc;
+
+    if (s->file != NULL) {
+        rc = env_size(s->file, &size);
+        if (rc != 0)
+            return rc;
+        if (size < want)
+            want = redo_align((size_t)size + 1);
+    }
+    if (s->buffer_cap < want) {
+        xfree_aligned(s->buffer);
+        s->buffer = xaligned(ENV_ALIGN, want);
+        s->buffer_cap = want;
+    }
+    return 0;
 }
 
 void
@@ -53,7 +76,9 @@ redo_source_open(struct redo_source *s, const char *path)
         rc = env_open(s->env, path, ENV_READ | ENV_DIRECT, &s->file);
     if (rc != 0)
         return rc;
-    rc = redo_source_fetch(s, 0, REDO_FILE_HEADER, true, &bytes);
+    rc = source_buffer(s);
+    if (rc == 0)
+        rc = redo_source_fetch(s, 0, REDO_FILE_HEADER, true, &bytes);
     if (rc == ERR_END)
         rc = DIAG(ERR_CORRUPT, "redo file is shorter than its header");
     if (rc == 0)
@@ -104,7 +129,9 @@ redo_source_fetch(struct redo_source *s, uint64_t offset, size_t size, bool fres
 {
     int rc;
 
-    CHECK(offset % ENV_ALIGN == 0 && size <= s->buffer_cap);
+    CHECK(offset % ENV_ALIGN == 0);
+    if (size > s->buffer_cap)
+        return ERR_END;
     if ((fresh && s->unzip == NULL) || offset < s->buffer_at ||
         offset + size > s->buffer_at + s->buffer_size) {
         if (s->unzip != NULL) {
@@ -178,7 +205,7 @@ scan_durable(struct redo_source *s, uint64_t offset, struct lsn *durable)
 /* One frame of a scan: checks its chain, too. */
 MUST_CHECK
 static int
-scan_unit(struct redo_source *s, uint64_t offset, uint8_t *scratch, const struct redo_pos *at,
+scan_unit(struct redo_source *s, uint64_t offset, uint8_t **scratch, const struct redo_pos *at,
           struct redo_unit *unit)
 {
     struct slice records;
@@ -186,7 +213,9 @@ scan_unit(struct redo_source *s, uint64_t offset, uint8_t *scratch, const struct
 
     if (rc != 0)
         return rc;
-    rc = redo_frame_records(&unit->head, unit->bytes, scratch, &records);
+    if (*scratch == NULL && (unit->head.flags & REDO_FRAME_LZ4) != 0)
+        *scratch = xmalloc(REDO_FRAME_RECORDS_MAX);
+    rc = redo_frame_records(&unit->head, unit->bytes, *scratch, &records);
     if (rc == 0)
         rc = redo_frame_check_chain(&unit->head, records, at->chain);
     if (rc != 0)
@@ -197,14 +226,14 @@ scan_unit(struct redo_source *s, uint64_t offset, uint8_t *scratch, const struct
 int
 redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offset)
 {
-    uint8_t *scratch = xmalloc(REDO_FRAME_RECORDS_MAX);
+    uint8_t *scratch = NULL;
     uint64_t offset = REDO_FILE_HEADER;
     struct redo_pos at = s->head.start;
     struct redo_unit unit;
     struct lsn durable = { 0 };
     int rc;
 
-    while ((rc = scan_unit(s, offset, scratch, &at, &unit)) == 0) {
+    while ((rc = scan_unit(s, offset, &scratch, &at, &unit)) == 0) {
         offset = unit.next_offset;
         at.lsn = redo_frame_end(&unit.head);
         at.scn = unit.head.last_scn;

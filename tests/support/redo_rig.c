@@ -16,7 +16,7 @@ redo_rig_init(struct redo_rig *g, struct env *env, const char *dir)
                                         .dir = g->dir,
                                         .database_id = 77,
                                         .ring_bytes = 256 << 10,
-                                        .frame_cache_bytes = 5 << 20,
+                                        .frame_cache_bytes = 1 << 20,
                                         .file_bytes = 1 << 20,
                                         .spare_count = 1 };
 }
