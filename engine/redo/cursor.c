@@ -149,22 +149,15 @@ cursor_open_source(struct redo_cursor *c)
     return DIAG(ERR_CORRUPT, "%s: holds other redo than its name says", path);
 }
 
-/* An archived file is at its end. Another one must go on, unless nothing of this incarnation is
- * known past it and it is where the cursor was to go: then this is the end. */
+/* The archived file that should hold the next position ends before it. That is the end where
+ * nothing of this incarnation is known past it. */
 MUST_CHECK
 static int
-cursor_leave_archived(struct redo_cursor *c)
+cursor_archive_end(struct redo_cursor *c)
 {
-    struct lsn at = c->source_lsn;
     struct redo_pos end;
-    int rc;
 
-    if (lsn_lt(at, c->next))
-        return cursor_missing(c);
-    rc = cursor_open_source(c);
-    if (rc != 0 || c->source.head.start.lsn.v == at.v)
-        return rc;
-    if (c->inc == c->target && redo_end(c->redo, c->inc, &end) != 0)
+    if (c->source_lsn.v == c->next.v && c->inc == c->target && redo_end(c->redo, c->inc, &end) != 0)
         return ERR_END;
     return cursor_missing(c);
 }
@@ -175,6 +168,8 @@ MUST_CHECK
 static int
 cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
 {
+    bool opened = false;
+
     for (;;) {
         int rc;
 
@@ -184,15 +179,16 @@ cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
             rc = cursor_open_source(c);
             if (rc != 0)
                 return rc;
+            opened = true;
         }
         rc = redo_source_unit(&c->source, c->offset, c->source_lsn, true, false, unit);
         if (rc != 0 && c->file != NULL)
             rc = redo_source_unit(&c->source, c->offset, c->source_lsn, true, true, unit);
         if (rc == ERR_END && c->file == NULL) {
-            rc = cursor_leave_archived(c);
-            if (rc == 0)
-                continue;
-            return rc;
+            if (opened)
+                return cursor_archive_end(c);
+            redo_source_close(&c->source); /* another one goes on */
+            continue;
         }
         if (rc == ERR_END)
             rc = DIAG(ERR_CORRUPT, "%s: no frame for LSN %u:%llx at offset %llu", c->source.path,

@@ -185,7 +185,8 @@ read_all(struct redo_rig *g, incarnation_t target, struct lsn from, scn_t scn, b
     }
     CHECK(redo_cursor_lsn(c).v == at.v || rc != ERR_END);
     redo_cursor_close(c);
-    CHECK(out_rc != NULL || rc == ERR_END);
+    if (out_rc == NULL && rc != ERR_END)
+        PANIC("read of redo: %s", diag_last()->message);
     if (out_rc != NULL)
         *out_rc = rc;
     if (end != NULL)

@@ -263,6 +263,7 @@ START_TEST(test_pinned_frames)
     uint64_t n = 300;
 
     p.count = 0;
+    rig.options.frame_cache_bytes = 5 << 20;
     rig.options.lz4_bytes_min = UINT32_MAX;
     rig_open();
     inc = redo_rig_start(&rig, 0);
