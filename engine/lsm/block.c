@@ -9,6 +9,7 @@ enum {
     /* Heads of entries are decoded before it is known whether they fit; none is longer. */
     SLACK = 64,
     KEY_ON_STACK = 512,
+    PREFETCH_MAX = 2048,
 };
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -380,6 +381,19 @@ entry_cmp(const struct entry *e, struct slice key, size_t *match)
     return -1;
 }
 
+/* The entries between two restarts, whose places are known only one after the other, all at once.
+ */
+static inline void
+interval_prefetch(const struct block *b, uint32_t r)
+{
+    uint32_t end = r + 1 < b->count ? b->at[r + 1] : b->size;
+
+    if (end > b->at[r] + PREFETCH_MAX)
+        end = b->at[r] + PREFETCH_MAX;
+    for (uint32_t at = b->at[r]; at < end; at += 64)
+        __builtin_prefetch(b->data + at);
+}
+
 uint32_t
 block_seek(const struct block *b, struct slice key, struct entry *e, bool *equal)
 {
@@ -387,7 +401,10 @@ block_seek(const struct block *b, struct slice key, struct entry *e, bool *equal
     size_t match = 0;
 
     *equal = false;
-    at = b->at[r > 0 ? r - 1 : 0];
+    if (r > 0)
+        r--;
+    interval_prefetch(b, r);
+    at = b->at[r];
     for (uint32_t n = 0; at < b->size; n++, at = e->next) {
         int c;
 
