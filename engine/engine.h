@@ -76,6 +76,10 @@ void engine_close_write(struct engine *e);
 uint64_t engine_database_id(const struct engine *e);
 incarnation_t engine_incarnation(const struct engine *e); /* the branch followed */
 bool engine_is_writable(const struct engine *e);
+struct redo_pos;
+/* Where the redo of the branch followed ends here. Blocks. */
+MUST_CHECK
+int engine_end_of_log(struct engine *e, struct redo_pos *end);
 struct lineage *engine_lineage(struct engine *e); /* for logship and roles; see redo/lineage.h */
 struct redo *engine_redo(struct engine *e);
 struct lsm *engine_lsm(struct engine *e);

@@ -140,7 +140,7 @@ engine_open_redo(struct engine *e)
 /* Where the redo of the branch followed ends here: in its own files, or, when it was entered and
  * nothing of it was written, in those that it goes on from. */
 int
-engine_end(struct engine *e, struct redo_pos *end)
+engine_end_of_log(struct engine *e, struct redo_pos *end)
 {
     incarnation_t inc = engine_incarnation(e);
     const struct lineage_entry *entry;
@@ -167,7 +167,7 @@ engine_recover(struct engine *e)
     int rc = engine_replay(e);
 
     if (rc == 0)
-        rc = engine_end(e, &end);
+        rc = engine_end_of_log(e, &end);
     if (rc != 0)
         return rc;
     entry = lineage_find(e->lineage, engine_incarnation(e));
@@ -252,7 +252,7 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
     if (inc <= lineage_max(e->lineage) || inc > INCARNATION_MAX)
         return DIAG(ERR_ROLE, "incarnation %u cannot be opened: %u was used already", inc,
                     lineage_max(e->lineage));
-    rc = engine_end(e, &end);
+    rc = engine_end_of_log(e, &end);
     if (rc != 0)
         return rc;
     entry = (struct lineage_entry){
@@ -296,7 +296,7 @@ engine_close_write(struct engine *e)
     redo_stop(e->redo);
     publisher_fail_waiters(e, ERR_STOPPED);
     atomic_store(&e->newest, redo_reserved_scn(e->redo));
-    if (engine_end(e, &end) == 0) {
+    if (engine_end_of_log(e, &end) == 0) {
         atomic_store(&e->applied_lsn, end.lsn.v);
         atomic_store(&e->dispatched_lsn, end.lsn.v);
     }

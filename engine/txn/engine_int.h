@@ -251,8 +251,6 @@ int engine_replay(struct engine *e);
 void engine_fill_host(struct engine *e, struct lsm_host *host);
 
 /* engine.c */
-MUST_CHECK
-int engine_end(struct engine *e, struct redo_pos *end);
 void engine_tear_down(struct engine *e);
 
 /* ids.c */

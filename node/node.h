@@ -1,0 +1,42 @@
+/* One redoubtd: a data directory, its engine, its catalogue, its SQL server, and its part in a
+ * configuration.
+ *
+ *   node_init   makes a data directory
+ *   node_open   mounts it: recovery, then the role machine and the SQL server start
+ *   node_close  ends it cleanly
+ *
+ * Threads: the guard thread runs the role machine and carries out its actions (node_act.c), the
+ * workers of the SQL server run sessions, the engine has its own. The node's fields belong to the
+ * guard thread unless a comment says otherwise.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/err.h"
+
+struct env;
+struct log;
+struct node;
+
+/* What `redoubt init` writes into an empty or new folder: the database, redoubt.yaml, cluster.key.
+ * Addresses NULL: the defaults. ERR_FILE_EXISTS when there is something already. Blocks. */
+MUST_CHECK
+int node_init(struct env *env, const char *dir, const char *name, const char *sql,
+              const char *guard);
+
+/* Reads DIR/redoubt.yaml, recovers the database, starts everything. Returns once the SQL server
+ * listens; the role is taken by itself. Blocks. */
+MUST_CHECK
+int node_open(struct env *env, const char *dir, struct node **out);
+void node_close(struct node *n); /* blocks; NULL allowed */
+
+/* For whoever started it: waits until the node is open for writing or follows somebody. False:
+ * timeout_us passed first. Blocks. From any plain thread. */
+bool node_wait_ready(struct node *n, uint64_t timeout_us);
+const char *node_sql_address(const struct node *n);
+
+#endif
