@@ -277,7 +277,7 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
         atomic_fetch_add_explicit(&e->write_epoch, 1, memory_order_acq_rel);
         rc = append_incarnation(e, &entry);
     }
-    return rc;
+    return rc != 0 ? rc : begun_note(e, inc);
 }
 
 void

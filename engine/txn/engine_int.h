@@ -253,6 +253,12 @@ void engine_fill_host(struct engine *e, struct lsm_host *host);
 /* engine.c */
 void engine_tear_down(struct engine *e);
 
+/* begun.c: the incarnations of which redo was written here. One that is listed and has no redo has
+ * lost it (B17); one that is not never had any. */
+MUST_CHECK
+int begun_note(struct engine *e, incarnation_t inc); /* blocks */
+bool begun_has(struct engine *e, incarnation_t inc);
+
 /* ids.c */
 void ids_fini(struct engine *e);
 

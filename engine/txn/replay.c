@@ -175,17 +175,31 @@ recover_writes(struct recovery *r, const struct redo_record *rec)
     return rc == ERR_END ? wr_finish(&r->parts) : rc;
 }
 
+/* A crash may come between the manifest's naming an incarnation and the first byte of its redo. */
+static bool
+has_no_redo(struct engine *e, incarnation_t inc)
+{
+    struct redo_pos end;
+
+    return redo_end(e->redo, inc, &end) == ERR_NOT_FOUND && !begun_has(e, inc);
+}
+
 static int
 recover_incarnation(struct recovery *r, incarnation_t inc, struct lsn from)
 {
     struct engine *e = r->engine;
     struct redo_cursor *c;
     struct redo_record rec;
-    int rc = redo_cursor_open(e->redo, inc, from, &c);
+    int rc;
 
+    lsm_replay_begin(e->lsm, inc);
+    if (has_no_redo(e, inc)) {
+        lsm_replay_end(e->lsm, inc, from);
+        return 0;
+    }
+    rc = redo_cursor_open(e->redo, inc, from, &c);
     if (rc != 0)
         return rc;
-    lsm_replay_begin(e->lsm, inc);
     while ((rc = redo_cursor_next(c, &rec)) == 0) {
         atomic_store_explicit(&e->applied_lsn, rec.lsn.v, memory_order_release);
         atomic_store_explicit(&e->dispatched_lsn, rec.end_lsn.v, memory_order_release);
