@@ -20,6 +20,7 @@
 #ifndef LOGSHIP_AUTH_H
 #define LOGSHIP_AUTH_H
 
+#include "engine/base/env.h"
 #include "logship/message.h"
 
 enum {
