@@ -86,8 +86,9 @@ timestamp_from_civil(const struct civil *c, int64_t *out)
 
     if (c->year < -4713 || c->year > 294277)
         return timestamp_out_of_range();
-    t = date_from_civil(c->year, c->month, c->day) * US_PER_DAY;
-    if (__builtin_add_overflow(t, us, &t) || !timestamp_in_range(t))
+    if (__builtin_mul_overflow((int64_t)date_from_civil(c->year, c->month, c->day), US_PER_DAY,
+                               &t) ||
+        __builtin_add_overflow(t, us, &t) || !timestamp_in_range(t))
         return timestamp_out_of_range();
     *out = t;
     return 0;

@@ -10,11 +10,11 @@
 /* ---- the clock ----------------------------------------------------------------------------- */
 
 static int
-read_clock(struct func_call *call, int64_t (*clock)(void *), struct datum *out)
+read_clock(struct func_call *call, int64_t (*read_cb)(void *), struct datum *out)
 {
-    if (clock == NULL)
+    if (read_cb == NULL)
         return DIAG(ERR_NOT_SUPPORTED, "the current time is not known here");
-    *out = datum_int(clock(call->env->arg));
+    *out = datum_int(read_cb(call->env->arg));
     return 0;
 }
 
@@ -386,8 +386,11 @@ zone_resolve(const struct type_env *env, struct slice name, struct arena *a,
     return DIAG(ERR_INVALID_PARAMETER_VALUE, "time zone \"%.*s\" not recognized", SLICE_ARGS(name));
 }
 
+enum { SITE_MISSES_MAX = 8 };
+
 struct zone_site {
     struct slice name;
+    int misses; /* with names that differ from row to row the site stops keeping them */
     const struct zone *zone;
 };
 
@@ -398,17 +401,23 @@ site_zone(struct func_call *call, const struct datum *name, const struct zone **
     struct zone_site *s = call->site;
     int rc;
 
-    if (s != NULL && slice_eq(s->name, datum_view(name))) {
+    if (s == NULL) {
+        s = ARENA_NEW(a, struct zone_site);
+        call->site = s;
+    }
+    if (s->zone != NULL && slice_eq(s->name, datum_view(name))) {
         *out = s->zone;
         return 0;
     }
+    if (s->misses >= SITE_MISSES_MAX)
+        return zone_resolve(call->env, datum_view(name), call->arena, out);
+    s->misses++;
+    s->zone = NULL;
     rc = zone_resolve(call->env, datum_view(name), a, out);
     if (rc != 0)
         return rc;
-    s = ARENA_NEW(a, struct zone_site);
-    s->name = slice(arena_memdup(a, name->p, name->size), name->size);
+    s->name = slice(arena_strndup(a, (const char *)name->p, name->size), name->size);
     s->zone = *out;
-    call->site = s;
     return 0;
 }
 

@@ -5,9 +5,12 @@
 #include "engine/types/func_int.h"
 #include "engine/types/regex.h"
 
+enum { SITE_MISSES_MAX = 8 };
+
 struct regex_site {
     struct slice pattern;
     bool no_case;
+    int misses; /* with patterns that differ from row to row the site stops keeping them */
     const struct regex *regex;
 };
 
@@ -20,17 +23,24 @@ site_regex(struct func_call *call, const struct datum *pattern, bool no_case,
     struct slice p = datum_view(pattern);
     int rc;
 
-    if (s != NULL && s->no_case == no_case && slice_eq(s->pattern, p)) {
+    if (s == NULL) {
+        s = ARENA_NEW(a, struct regex_site);
+        call->site = s;
+    }
+    if (s->regex != NULL && s->no_case == no_case && slice_eq(s->pattern, p)) {
         *out = s->regex;
         return 0;
     }
+    if (s->misses >= SITE_MISSES_MAX)
+        return regex_compile(call->arena, p, no_case, out);
+    s->misses++;
+    s->regex = NULL;
     rc = regex_compile(a, p, no_case, out);
     if (rc != 0)
         return rc;
-    s = ARENA_NEW(a, struct regex_site);
-    *s = (struct regex_site){ .no_case = no_case, .regex = *out };
+    s->no_case = no_case;
+    s->regex = *out;
     s->pattern = slice(p.size > 0 ? arena_memdup(a, p.data, p.size) : "", p.size);
-    call->site = s;
     return 0;
 }
 

@@ -148,6 +148,9 @@ static const struct func funcs[] = {
     F(1159, "timezone", S, TIMESTAMP, fn_timezone, NULL, TEXT, TIMESTAMPTZ),
     F(2069, "timezone", S, TIMESTAMPTZ, fn_timezone, NULL, TEXT, TIMESTAMP),
     F(2070, "timezone", S, TIMESTAMPTZ, fn_timezone, NULL, INTERVAL, TIMESTAMP),
+    F(1768, "to_char", S | ST, TEXT, fn_to_char_moment, NULL, INTERVAL, TEXT),
+    F(1770, "to_char", S | ST, TEXT, fn_to_char_moment, NULL, TIMESTAMPTZ, TEXT),
+    F(2049, "to_char", S | ST, TEXT, fn_to_char_moment, NULL, TIMESTAMP, TEXT),
     F(1158, "to_timestamp", S, TIMESTAMPTZ, fn_to_timestamp, NULL, FLOAT8),
     F(2647, "transaction_timestamp", S | ST, TIMESTAMPTZ, fn_now, NULL),
 };
