@@ -1,5 +1,5 @@
 /* A primary under load is killed with SIGKILL at random moments and started again, many times
- * (A1 to A8, A13): every commit that was acknowledged is there, none is half there, and the sum of
+ * (A1 to A8, A13; TXNE-2, TXNE-8): every commit that was acknowledged is there, none is half there, and the sum of
  * the bank's accounts never changes.
  *
  * KILLS=n sets how often (default 25), SEED=n replays the moments.
@@ -289,7 +289,7 @@ main(void)
     if (mkdtemp(dir) == NULL)
         return 9;
     snprintf(command, sizeof command, "rm -rf %s", dir);
-    strcat(dir, "/db");
+    memcpy(dir + strlen(dir), "/db", 4);
     pid = fork();
     if (pid == 0) {
         uint64_t id;

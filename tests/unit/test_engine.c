@@ -148,6 +148,7 @@ put_commit(const char *key, const char *value)
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
+/* TXNE-1 */
 START_TEST(commits_are_seen_and_survive_restart)
 {
     scn_t a = put_commit("a", "1"), b = put_commit("b", "2");
@@ -179,6 +180,7 @@ START_TEST(rollback_leaves_nothing)
 }
 END_TEST
 
+/* TXNE-4 */
 START_TEST(snapshots_hold_still)
 {
     struct txn *rr, *rc;
@@ -226,6 +228,7 @@ START_TEST(past_moments_are_read)
 }
 END_TEST
 
+/* TXNE-6 */
 START_TEST(savepoints_nest)
 {
     struct txn *t = begin(TXN_READ_COMMITTED);
@@ -325,6 +328,7 @@ increment_fiber(void *arg)
     }
 }
 
+/* TXNE-3 */
 START_TEST(a_hot_row_loses_no_update)
 {
     struct sched *s = sched_new(env);
@@ -368,6 +372,7 @@ cross_fiber(void *arg)
     txn_free(t);
 }
 
+/* TXNE-5 */
 START_TEST(f10_a_deadlock_is_found_when_it_forms)
 {
     struct sched *s = sched_new(env);
@@ -409,6 +414,7 @@ START_TEST(trees_come_and_go_with_their_transaction)
 }
 END_TEST
 
+/* TXNE-7 */
 START_TEST(ids_are_never_given_twice)
 {
     uint64_t first, second, third;
