@@ -1,7 +1,19 @@
-# The targets that run things: dependencies, the demo, the whole check.
+# The targets that run things: dependencies, the demonstration, the whole check, longer runs.
 deps:
 	@scripts/deps
 
 check: deps
-	@$(MAKE) --no-print-directory tidy
-	@$(MAKE) --no-print-directory unit PROFILE=asan
+	@scripts/check
+
+demo: deps
+	@$(MAKE) -s -j$$(nproc) --no-print-directory build PROFILE=release
+	@scripts/demo
+
+# Longer runs, by hand: many kills, many seeds.
+.PHONY: check-kills check-seeds
+check-kills: deps
+	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
+	KILLS=200 build/release/tests/crash/test_kill
+check-seeds: deps
+	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
+	SIM_SEEDS=2000 scripts/run-tests $$(find build/release/tests/sim -name 'test_*' -perm -u+x)
