@@ -326,6 +326,7 @@ engine_close(struct engine *e)
         return;
     CHECK(list_empty(&e->txns));
     engine_close_write(e);
+    keeper_stop(e);
     engine_store_exposed(e);
     engine_tear_down(e);
 }

@@ -1,6 +1,6 @@
 /* A primary under load is killed with SIGKILL at random moments and started again, many times
- * (A1 to A8, A13; TXNE-2, TXNE-8): every commit that was acknowledged is there, none is half there, and the sum of
- * the bank's accounts never changes.
+ * (A1 to A8, A13; TXNE-2, TXNE-8): every commit that was acknowledged is there, none is half there,
+ * and the sum of the bank's accounts never changes.
  *
  * KILLS=n sets how often (default 25), SEED=n replays the moments.
  *
