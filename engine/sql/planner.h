@@ -27,25 +27,30 @@ struct plan_request {
 MUST_CHECK
 int sql_plan_make(const struct plan_request *request, struct plan **out, bool *pinned);
 
-/* EXPLAIN: the plan as lines of text, as PostgreSQL indents them. run (NULL without ANALYZE): what
- * each node did, by plan_node.id. */
+/* What a node did in a run, for EXPLAIN ANALYZE; by plan_node.id. */
 struct explain_run {
     double rows; /* yielded, over all loops */
-    uint64_t loops;
-    uint64_t start_us, total_us;
+    uint64_t loops, start_us, total_us;
 };
 struct explain_options {
     bool costs, verbose, timing;
-    const struct explain_run *run;
-    const char *const *params; /* values of lifted literals as SQL text, shown in place of $n; or
-                                * NULL */
+    const struct explain_run *run; /* NULL: without ANALYZE */
+    const char *const *params;     /* by parameter: SQL text shown in place of $n; NULL: none */
 };
-/* Lines without their ends, in the arena. */
+/* EXPLAIN: the plan as lines of text, indented as PostgreSQL does; in the arena, without line ends.
+ */
 void sql_explain(const struct plan *plan, const struct explain_options *o, struct arena *arena,
-                 struct ast_list **lines);
-/* One expression as SQL; `names` gives the columns (may be NULL). For messages and
- * pg_get_indexdef-like functions. */
-const char *sql_expr_text(struct arena *arena, const struct expr *e,
-                          const char *(*column)(void *arg, int32_t index), void *arg);
+                 const char ***lines, int32_t *count);
+
+/* One expression as SQL. `column` names the columns of the row that it is over (NULL: by number).
+ */
+struct expr_text {
+    struct arena *arena;
+    const char *(*column)(void *arg, int32_t index);
+    const char *(*slot)(void *arg, int32_t index);
+    const char *const *params;
+    void *arg;
+};
+const char *sql_expr_text(const struct expr_text *t, const struct expr *e);
 
 #endif
