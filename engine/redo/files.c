@@ -506,6 +506,7 @@ redo_files_begin(struct redo *r, const struct redo_pos *start, bool wait, struct
     env_mutex_lock(&fs->lock);
     f = redo_files_insert(fs, &head);
     f->is_active = true;
+    fs->tail = head.start.inc;
     f->size = fs->file_bytes;
     f->end_offset = REDO_FILE_HEADER;
     *file = f;

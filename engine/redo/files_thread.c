@@ -162,7 +162,8 @@ released_to(const struct redo_files *fs, incarnation_t inc)
     return lsn_make(0);
 }
 
-/* The last file of an incarnation that is only partly released stays: it holds the log's end. */
+/* The last file of an incarnation that is only partly released stays. So does the one that holds the
+ * log's end: until a file was begun in this life, that may be the last of any. */
 static bool
 is_released(const struct redo_files *fs, const struct redo_file *f)
 {
@@ -171,7 +172,7 @@ is_released(const struct redo_files *fs, const struct redo_file *f)
         f->link.next == &fs->files ||
         container_of(f->link.next, struct redo_file, link)->head.start.inc != f->head.start.inc;
 
-    if (f->is_active || (is_last && f->head.start.inc == fs->current))
+    if (f->is_active || (is_last && (fs->tail == 0 || f->head.start.inc == fs->tail)))
         return false;
     return is_last ? released.v == LSN_MAX.v : lsn_le(f->end.lsn, released);
 }

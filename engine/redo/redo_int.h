@@ -202,6 +202,7 @@ struct redo_files {
     uint32_t release_count;
     struct list pins;      /* of redo_pin.link */
     incarnation_t current; /* being written or followed */
+    incarnation_t tail;    /* of the file begun last in this life; 0: none yet */
     uint64_t archived_count;
     int rc_spare; /* why no spare could be made, 0: no trouble */
     _Atomic bool disk_full;
