@@ -328,11 +328,9 @@ open_dir(struct env *env, const char *dir)
     redo_path(above, dir, "", "");
     above[strlen(dir)] = '\0';
     slash = strrchr(above, '/');
-    if (slash == NULL)
-        strcpy(above, ".");
-    else
+    if (slash != NULL)
         slash[slash == above ? 1 : 0] = '\0';
-    return rc != 0 ? rc : env_sync_dir(env, above);
+    return rc != 0 ? rc : env_sync_dir(env, slash != NULL ? above : ".");
 }
 
 static void
@@ -346,10 +344,10 @@ files_init(struct redo_files *fs, const struct redo_options *o)
                                .next_spare = 1,
                                .next_sequence = 1 };
     CHECK(strlen(o->dir) < sizeof fs->dir);
-    strcpy(fs->dir, o->dir);
+    snprintf(fs->dir, sizeof fs->dir, "%s", o->dir);
     if (o->archive_dir != NULL) {
         CHECK(strlen(o->archive_dir) < sizeof fs->archive_dir);
-        strcpy(fs->archive_dir, o->archive_dir);
+        snprintf(fs->archive_dir, sizeof fs->archive_dir, "%s", o->archive_dir);
     }
     env_mutex_init(fs->env, &fs->lock);
     env_cond_init(fs->env, &fs->work);

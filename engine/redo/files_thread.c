@@ -162,8 +162,8 @@ released_to(const struct redo_files *fs, incarnation_t inc)
     return lsn_make(0);
 }
 
-/* The last file of an incarnation that is only partly released stays. So does the one that holds the
- * log's end: until a file was begun in this life, that may be the last of any. */
+/* The last file of an incarnation that is only partly released stays. So does the one that holds
+ * the log's end: until a file was begun in this life, that may be the last of any. */
 static bool
 is_released(const struct redo_files *fs, const struct redo_file *f)
 {

@@ -403,6 +403,27 @@ END_TEST
 
 /* ---- following ------------------------------------------------------------------------------ */
 
+/* A gap, and a frame that follows something else. */
+static void
+follow_misfits(struct redo_rig *b)
+{
+    struct redo_pos end;
+    struct redo_cursor *c;
+    struct redo_frame *f;
+
+    redo_rig_put(&rig, 200, 100, true);
+    end = redo_durable_pos(rig.redo);
+    redo_rig_put(&rig, 201, 100, true);
+    ck_assert_int_eq(redo_cursor_open(rig.redo, 2, end.lsn, &c), 0);
+    ck_assert_int_eq(redo_cursor_next_frame(c, &f), 0);
+    ck_assert_int_eq(redo_append_frame(b->redo, f, 2), ERR_NOT_FOUND);
+    redo_stop(b->redo);
+    end.chain.hi ^= 1;
+    ck_assert_int_eq(redo_start_following(b->redo, &end), 0);
+    ck_assert_int_eq(redo_append_frame(b->redo, f, 2), ERR_DIVERGED);
+    redo_cursor_close(c);
+}
+
 /* LOG-6, FO-31: a second node takes the first one's frames, through two incarnations and a restart
  * of its own, and refuses all that does not fit. */
 START_TEST(test_following)
@@ -410,7 +431,7 @@ START_TEST(test_following)
     struct redo_rig b;
     struct redo_cursor *c;
     struct redo_frame *f, *odd, *late = NULL;
-    struct redo_pos at = { .lsn = REDO_LSN_FIRST }, end;
+    struct redo_pos at = { .lsn = REDO_LSN_FIRST };
     uint64_t frames = 0;
     int rc;
 
@@ -462,18 +483,7 @@ START_TEST(test_following)
     ck_assert(hash128_eq(redo_durable_pos(b.redo).chain, redo_durable_pos(rig.redo).chain));
     ck_assert_uint_eq(redo_rig_read_keys(&b, 2, REDO_LSN_FIRST, 1, 0, NULL, NULL), 200);
 
-    /* A gap, and a frame that follows something else. */
-    redo_rig_put(&rig, 200, 100, true);
-    end = redo_durable_pos(rig.redo);
-    redo_rig_put(&rig, 201, 100, true);
-    ck_assert_int_eq(redo_cursor_open(rig.redo, 2, end.lsn, &c), 0);
-    ck_assert_int_eq(redo_cursor_next_frame(c, &f), 0);
-    ck_assert_int_eq(redo_append_frame(b.redo, f, 2), ERR_NOT_FOUND);
-    redo_stop(b.redo);
-    end.chain.hi ^= 1;
-    ck_assert_int_eq(redo_start_following(b.redo, &end), 0);
-    ck_assert_int_eq(redo_append_frame(b.redo, f, 2), ERR_DIVERGED);
-    redo_cursor_close(c);
+    follow_misfits(&b);
     redo_rig_fini(&b);
     run("rm -rf %s/b", dir);
 }

@@ -416,21 +416,62 @@ END_TEST
 
 /* ---- strands -------------------------------------------------------------------------------- */
 
+/* The six writes of test_strand, in order and whole. */
+static void
+strand_read_back(txid_t tx, txid_t child, struct slice big)
+{
+    uint8_t *got = xmalloc(big.size);
+    struct redo_cursor *c;
+    struct redo_record rec;
+    size_t have = 0;
+    uint64_t seq = 1, commits = 0;
+    int rc;
+
+    ck_assert_int_eq(redo_cursor_open(rig.redo, 1, REDO_LSN_FIRST, &c), 0);
+    while ((rc = redo_cursor_next(c, &rec)) == 0) {
+        struct redo_writes w;
+        struct redo_commit end;
+        struct redo_op op;
+
+        if (rec.type == REDO_COMMIT) {
+            ck_assert_int_eq(redo_decode_commit(&rec, &end), 0);
+            ck_assert_uint_eq(end.child_count, 1);
+            ck_assert_uint_eq(redo_child(end.children, 0), child);
+            ck_assert_uint_eq(seq, 6);
+            commits++;
+        }
+        if (rec.type != REDO_WRITES)
+            continue;
+        ck_assert_int_eq(redo_decode_writes(&rec, &w), 0);
+        ck_assert_uint_eq(w.txid, w.first_seq == 3 ? child : tx);
+        while (redo_op_next(&w, &op) == 0) {
+            ck_assert_uint_eq(op.seq, seq);
+            if (slice_eq(op.key, slice_str("big"))) {
+                ck_assert_uint_le(have + op.value.size, big.size);
+                memcpy(got + have, op.value.data, op.value.size);
+                have += op.value.size;
+            }
+            seq += op.kind != REDO_OP_PUT_PART;
+        }
+    }
+    ck_assert_int_eq(rc, ERR_END);
+    redo_cursor_close(c);
+    ck_assert_uint_eq(commits, 1);
+    ck_assert_uint_eq(have, big.size);
+    ck_assert_int_eq(memcmp(big.data, got, big.size), 0);
+    xfree(got);
+}
+
 /* Writes of a transaction and a savepoint, a value larger than a part, a drop in the middle: read
  * back in order, with their seq. */
 START_TEST(test_strand)
 {
     size_t big = 300000;
-    uint8_t *value = xmalloc(big), *got = xmalloc(big);
+    uint8_t *value = xmalloc(big);
     struct redo_strand s;
     struct redo_strand_commit commit = { 0 };
-    struct redo_cursor *c;
-    struct redo_record rec;
     txid_t tx, child;
     struct slice rest;
-    size_t have = 0;
-    uint64_t seq = 1, commits = 0;
-    int rc;
 
     for (size_t i = 0; i < big; i++)
         value[i] = (uint8_t)(i * i >> 3);
@@ -456,41 +497,8 @@ START_TEST(test_strand)
     ck_assert(redo_strand_is_empty(&s));
     ck_assert_int_eq(redo_wait_durable(rig.redo, commit.end_lsn), 0);
     redo_strand_fini(&s);
-
-    ck_assert_int_eq(redo_cursor_open(rig.redo, 1, REDO_LSN_FIRST, &c), 0);
-    while ((rc = redo_cursor_next(c, &rec)) == 0) {
-        struct redo_writes w;
-        struct redo_commit end;
-        struct redo_op op;
-
-        if (rec.type == REDO_COMMIT) {
-            ck_assert_int_eq(redo_decode_commit(&rec, &end), 0);
-            ck_assert_uint_eq(end.child_count, 1);
-            ck_assert_uint_eq(redo_child(end.children, 0), child);
-            ck_assert_uint_eq(seq, 6);
-            commits++;
-        }
-        if (rec.type != REDO_WRITES)
-            continue;
-        ck_assert_int_eq(redo_decode_writes(&rec, &w), 0);
-        ck_assert_uint_eq(w.txid, w.first_seq == 3 ? child : tx);
-        while (redo_op_next(&w, &op) == 0) {
-            ck_assert_uint_eq(op.seq, seq);
-            if (slice_eq(op.key, slice_str("big"))) {
-                ck_assert_uint_le(have + op.value.size, big);
-                memcpy(got + have, op.value.data, op.value.size);
-                have += op.value.size;
-            }
-            seq += op.kind != REDO_OP_PUT_PART;
-        }
-    }
-    ck_assert_int_eq(rc, ERR_END);
-    redo_cursor_close(c);
-    ck_assert_uint_eq(commits, 1);
-    ck_assert_uint_eq(have, big);
-    ck_assert_int_eq(memcmp(value, got, big), 0);
+    strand_read_back(tx, child, slice(value, big));
     xfree(value);
-    xfree(got);
 }
 END_TEST
 
