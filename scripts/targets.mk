@@ -17,3 +17,8 @@ check-kills: deps
 check-seeds: deps
 	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
 	SIM_SEEDS=2000 scripts/run-tests $$(find build/release/tests/sim -name 'test_*' -perm -u+x)
+
+# Lossy disks: each test cuts the power at every operation.
+.PHONY: crash
+crash: $(CRASHES)
+	@scripts/run-tests $^
