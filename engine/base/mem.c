@@ -373,7 +373,7 @@ arena_grow(struct arena *a, size_t size, bool force)
 static void *
 arena_take(struct arena *a, size_t size, bool force)
 {
-    size_t rounded = (size + 15) & ~(size_t)15;
+    size_t rounded = size == 0 ? 16 : (size + 15) & ~(size_t)15; /* nothing has an address, too */
     void *p;
 
     if (rounded < size) {

@@ -278,6 +278,10 @@ incarnation_t lsm_branch(struct lsm *l); /* the one followed */
  * recovery position, and durable. What is replayed may raise it. */
 scn_t lsm_stored_tip(struct lsm *l);
 void lsm_lineage(struct lsm *l, struct lineage *out); /* a copy; out is initialised */
+/* Adds what a peer knows of incarnations, durably, with `more` (or NULL) in the same edit; the
+ * branch followed stays. ERR_DIVERGED. Blocks. */
+MUST_CHECK
+int lsm_lineage_merge(struct lsm *l, const struct lineage *peer, const struct manifest_edit *more);
 /* CUT-1, from the lineage. Any thread. */
 scn_t lsm_part(struct lsm *l, incarnation_t a, incarnation_t b);
 

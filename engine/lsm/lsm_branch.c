@@ -619,3 +619,32 @@ lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end, 
     env_mutex_unlock(&l->edit);
     return rc;
 }
+
+int
+lsm_lineage_merge(struct lsm *l, const struct lineage *peer, const struct manifest_edit *more)
+{
+    struct manifest_edit e;
+    struct lineage merged;
+    int rc;
+
+    manifest_edit_init(&e);
+    lineage_init(&merged);
+    env_mutex_lock(&l->edit);
+    lineage_copy(&merged, &l->lineage);
+    rc = lineage_merge(&merged, peer);
+    for (uint32_t i = 0; rc == 0 && i < merged.count; i++)
+        if (lineage_find(&l->lineage, merged.entries[i].inc) == NULL)
+            lsm_put_lineage(&e, &merged.entries[i]);
+    append_edit(&e, more);
+    if (rc == 0 && e.item_count > 0)
+        rc = manifest_commit(l->manifest, &e);
+    if (rc == 0) {
+        env_mutex_lock(&l->state);
+        lineage_copy(&l->lineage, &merged);
+        env_mutex_unlock(&l->state);
+    }
+    env_mutex_unlock(&l->edit);
+    lineage_fini(&merged);
+    manifest_edit_fini(&e);
+    return rc;
+}

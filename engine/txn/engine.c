@@ -67,6 +67,7 @@ engine_new(const struct engine_options *o)
     publisher_init(&e->publish, e->env);
     times_init(&e->times, e->env);
     changes_init(&e->changes, e->env);
+    follow_init(e);
     env_mutex_init(e->env, &e->txns_mutex);
     list_init(&e->txns);
     env_mutex_init(e->env, &e->ids_mutex);
@@ -85,6 +86,7 @@ engine_free(struct engine *e)
     env_mutex_fini(&e->txns_mutex);
     times_fini(&e->times);
     changes_fini(&e->changes);
+    follow_fini(e);
     publisher_fini(&e->publish);
     lineage_fini(e->lineage);
     xfree(e->lineage);
@@ -117,6 +119,7 @@ engine_open_lsm(struct engine *e)
     rc = lsm_open(&lo, &host, &e->lsm);
     if (rc != 0)
         return rc;
+    follow_load_lows(e);
     e->database_id = manifest_database_id(lsm_manifest(e->lsm));
     atomic_store(&e->inc, lsm_branch(e->lsm));
     lsm_lineage(e->lsm, e->lineage);
@@ -126,7 +129,12 @@ engine_open_lsm(struct engine *e)
 static void
 on_durable(void *arg, const struct redo_pos *pos)
 {
-    publisher_on_durable(arg, pos->lsn, pos->scn);
+    struct engine *e = arg;
+
+    if (atomic_load_explicit(&e->follow.is_live, memory_order_acquire))
+        follow_on_durable(e);
+    else
+        publisher_on_durable(e, pos->lsn, pos->scn);
 }
 
 static int
@@ -161,21 +169,7 @@ engine_open_redo(struct engine *e)
 int
 engine_end_of_log(struct engine *e, struct redo_pos *end)
 {
-    incarnation_t inc = engine_incarnation(e);
-    const struct lineage_entry *entry;
-
-    for (; inc != 0; inc = entry->prev) {
-        int rc = redo_end(e->redo, inc, end);
-
-        if (rc != ERR_NOT_FOUND)
-            return rc;
-        entry = lineage_find(e->lineage, inc);
-        CHECK(entry != NULL);
-        if (entry->prev != 0 && redo_locate(e->redo, entry->prev, entry->start_lsn, end) == 0)
-            return 0;
-    }
-    *end = (struct redo_pos){ .lsn = REDO_LSN_FIRST };
-    return 0;
+    return engine_log_end(e, engine_incarnation(e), end);
 }
 
 static int
@@ -192,12 +186,12 @@ engine_recover(struct engine *e)
     entry = lineage_find(e->lineage, engine_incarnation(e));
     if (entry != NULL && end.scn < entry->fork_scn)
         end.scn = entry->fork_scn;
-    atomic_store(&e->applied_lsn, end.lsn.v);
-    atomic_store(&e->dispatched_lsn, end.lsn.v);
+    follow_set_applied(e, end.lsn);
     atomic_store(&e->newest, end.scn);
     changes_reset(&e->changes, end.scn);
     /* What is visible of it, the role decides: at least what readers were shown before. */
     publisher_reset(e, lsn_make(0), engine_exposed_scn(e, end.scn));
+    publisher_mark(e, end.lsn, end.scn);
     return 0;
 }
 
@@ -265,6 +259,7 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
 {
     struct redo_pos end;
     struct lineage_entry entry;
+    struct manifest_edit more;
     int rc;
 
     CHECK(!engine_is_writable(e));
@@ -282,11 +277,18 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
         .start_lsn = end.lsn,
         .reign_id = reign_id,
     };
-    rc = lsm_enter(e->lsm, &entry, entry.fork_scn, end.lsn, NULL);
+    if (engine_applied(e).v != end.lsn.v)
+        return DIAG(ERR_INTERNAL, "the log ends at %" PRIu64 ", but only %" PRIu64 " is applied",
+                    end.lsn.v, engine_applied(e).v);
+    manifest_edit_init(&more);
+    follow_edit_low(e, entry.parent, follow_open_low(e, end.lsn), &more);
+    rc = lsm_enter(e->lsm, &entry, entry.fork_scn, end.lsn, &more);
+    manifest_edit_fini(&more);
     if (rc == 0)
         rc = lineage_add(e->lineage, &entry);
     if (rc != 0)
         return rc;
+    follow_forget_open(e);
     atomic_store_explicit(&e->inc, inc, memory_order_release);
     atomic_store(&e->next_counter, 1);
     redo_set_lineage(e->redo, e->lineage);
@@ -315,10 +317,10 @@ engine_close_write(struct engine *e)
     redo_stop(e->redo);
     publisher_fail_waiters(e, ERR_STOPPED);
     atomic_store(&e->newest, redo_reserved_scn(e->redo));
-    if (engine_end_of_log(e, &end) == 0) {
-        atomic_store(&e->applied_lsn, end.lsn.v);
-        atomic_store(&e->dispatched_lsn, end.lsn.v);
-    }
+    if (engine_end_of_log(e, &end) == 0)
+        follow_set_applied(e, end.lsn);
+    else
+        diag_clear();
 }
 
 /* ---- closing -------------------------------------------------------------------------------- */

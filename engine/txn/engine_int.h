@@ -16,6 +16,8 @@
 #include "engine/redo/redo.h"
 #include "engine/redo/strand.h"
 #include "engine/txn/lock.h"
+#include "engine/txn/follow.h"
+#include "engine/txn/replay.h"
 #include "engine/txn/status.h"
 #include "engine/undo/undo.h"
 
@@ -81,6 +83,39 @@ struct catalog_changes {
     uint32_t writer_count, writer_cap;
 };
 
+/* ---- following: follow.c, follow_open.c --------------------------------------------------------
+ */
+
+enum { FOLLOW_LOWS_MAX = 4 };
+
+/* CUT-4: where reading an incarnation again would have to begin. */
+struct follow_low {
+    incarnation_t inc; /* 0: a free place */
+    struct lsn lsn;
+};
+/* Transactions open in the stream, with their first record: open addressing, linear. */
+struct follow_open {
+    txid_t *txids; /* 0: free */
+    struct lsn *lsns;
+    size_t count, cap; /* cap is a power of two */
+    incarnation_t seen_inc;
+    uint64_t seen; /* the highest counter of a txid of seen_inc */
+};
+struct follow {
+    struct env_mutex mutex; /* open, pointer */
+    struct follow_open open;
+    struct replay_parts parts; /* who replays or applies */
+    incarnation_t target;      /* of the reign followed; 0: none */
+    struct lsn pointer;        /* what it has published */
+    _Atomic uint64_t applied;  /* engine_applied; applied_lsn is the LSM's floor, maybe lower */
+    atomic_bool is_live;       /* frames come in */
+    _Atomic scn_t horizon;     /* HORIZON-3: the primary's */
+
+    struct env_mutex lows_mutex; /* the rest */
+    struct follow_low lows[FOLLOW_LOWS_MAX];
+    uint64_t lows_sequence;
+};
+
 /* ---- the engine ----------------------------------------------------------------------------- */
 
 struct engine {
@@ -113,6 +148,7 @@ struct engine {
     struct redo_listener listener;
     struct commit_times times;
     struct catalog_changes changes;
+    struct follow follow;
 
     _Atomic uint64_t applied_lsn;    /* while not writing: what replay or all lanes have passed */
     _Atomic uint64_t dispatched_lsn; /* and what has been handed to them */
@@ -247,6 +283,32 @@ tree_is_catalog(tree_id_t tree)
 MUST_CHECK
 int engine_replay(struct engine *e);
 
+/* follow.c */
+void follow_init(struct engine *e);
+void follow_fini(struct engine *e);
+/* What the LSM may take for applied: not past the start of a value that is not whole yet. */
+void follow_set_floor(struct engine *e, struct lsn lsn);
+/* The end of the log while it is not written: all is applied. */
+void follow_set_applied(struct engine *e, struct lsn lsn);
+void follow_on_durable(struct engine *e);
+/* Another branch begins here: what was open is dead. */
+void follow_forget_open(struct engine *e);
+
+/* follow_open.c */
+void follow_note_begin(struct engine *e, const struct redo_record *rec);
+/* The first record of the oldest open transaction, or `none`. */
+struct lsn follow_open_low(struct engine *e, struct lsn none);
+bool follow_is_open(struct engine *e, txid_t txid);
+/* All txids of the incarnation followed below this counter have ended or were never seen. */
+uint64_t follow_ended_counter(struct engine *e);
+void follow_load_lows(struct engine *e);
+struct lsn follow_stored_low(struct engine *e, incarnation_t inc); /* LSN_MAX: none */
+/* Before recovery positions move: notes where `inc` would be read again from. Blocks. */
+MUST_CHECK
+int follow_store_low(struct engine *e, incarnation_t inc, struct lsn low);
+void follow_edit_low(struct engine *e, incarnation_t inc, struct lsn low,
+                     struct manifest_edit *edit);
+
 /* host.c */
 void engine_fill_host(struct engine *e, struct lsm_host *host);
 
@@ -277,6 +339,8 @@ void strand_leave(struct txn *t);
 /* On a background thread: every strand that may hold records of versions in a sealed memtable is
  * appended. Blocks. */
 void strands_reserve_all(struct engine *e);
+/* The first record of the oldest transaction that has one, or `none`. Any thread. */
+struct lsn strands_low(struct engine *e, struct lsn none);
 
 /* txn.c: the txid that the next write carries; makes it at first use. */
 MUST_CHECK
@@ -289,6 +353,10 @@ void publisher_fini(struct publisher *p);
 void publisher_on_durable(struct engine *e, struct lsn lsn, scn_t scn);
 /* Ends every wait with `code`: the node left its role or closes. */
 void publisher_fail_waiters(struct engine *e, int code);
+/* The end of a frame that has been applied. */
+void publisher_mark(struct engine *e, struct lsn lsn, scn_t scn);
+/* Another reign, or a cut at lsn: nothing counts as published, nothing past scn as visible. */
+void publisher_cut(struct engine *e, struct lsn lsn, scn_t scn);
 /* Recovery and cuts: the visible SCN becomes exactly this, and no mark is left. */
 void publisher_reset(struct engine *e, struct lsn lsn, scn_t scn);
 

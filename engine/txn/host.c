@@ -35,14 +35,18 @@ host_settle(void *arg, struct lsn *end)
 {
     struct engine *e = arg;
 
+    struct lsn low;
+
     if (engine_is_writable(e)) {
         strands_reserve_all(e);
         *end = redo_reserved(e->redo);
         redo_kick(e->redo);
+        low = strands_low(e, *end);
     } else {
         *end = lsn_make(atomic_load_explicit(&e->dispatched_lsn, memory_order_acquire));
+        low = follow_open_low(e, *end);
     }
-    return 0;
+    return follow_store_low(e, engine_incarnation(e), low);
 }
 
 static int
@@ -73,11 +77,14 @@ static int
 release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end)
 {
     struct engine *e = arg;
-    struct lsn from;
+    struct lsn from, low = follow_stored_low(e, inc);
 
     (void)first;
-    (void)end;
-    redo_release(e->redo, inc, lsm_redo_needed(e->lsm, inc, &from) ? from : LSN_MAX);
+    if (!lsm_redo_needed(e->lsm, inc, &from))
+        from = LSN_MAX;
+    if (lsn_lt(low, from) && lsn_lt(low, end.lsn))
+        from = low; /* CUT-4 */
+    redo_release(e->redo, inc, from);
     return 0;
 }
 

@@ -34,6 +34,13 @@ policy_limit(void *arg)
     struct engine *e = arg;
     scn_t limit = engine_oldest_snapshot(e, engine_visible_scn(e));
 
+    if (!engine_is_writable(e)) {
+        /* HORIZON-3: a standby's never passes the primary's. */
+        scn_t primary = atomic_load_explicit(&e->follow.horizon, memory_order_acquire);
+        scn_t most = primary > lsm_horizon(e->lsm) ? primary : lsm_horizon(e->lsm);
+
+        return limit < most ? limit : most;
+    }
     return e->members_limit.fn != NULL ? e->members_limit.fn(e->members_limit.arg, limit) : limit;
 }
 
@@ -171,8 +178,6 @@ sweep_statuses(struct engine *e)
     incarnation_t inc = engine_incarnation(e);
     uint64_t floor, slot;
 
-    if (!engine_is_writable(e))
-        return;
     if (e->status_inc != inc) {
         e->status_inc = inc;
         e->status_freed = 0;
@@ -180,7 +185,7 @@ sweep_statuses(struct engine *e)
     }
     slot = e->status_mark_count++ % STATUS_MARKS;
     marks[slot].inc = inc;
-    marks[slot].counter = oldest_open_counter(e);
+    marks[slot].counter = engine_is_writable(e) ? oldest_open_counter(e) : follow_ended_counter(e);
     marks[slot].ended = atomic_load_explicit(&e->ended_count, memory_order_acquire);
     floor = lsm_status_floor(e->lsm, true);
     for (uint64_t i = 0; i < STATUS_MARKS && i < e->status_mark_count; i++)
@@ -190,11 +195,23 @@ sweep_statuses(struct engine *e)
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
+/* The primary's horizon came by redo; queries that run here hold it back. */
+static int
+follow_horizon(struct engine *e)
+{
+    scn_t horizon = atomic_load_explicit(&e->follow.horizon, memory_order_acquire);
+    scn_t limit = engine_oldest_snapshot(e, engine_visible_scn(e));
+
+    return undo_follow_horizon(e->undo, horizon < limit ? horizon : limit);
+}
+
 static void
 keeper_step(struct engine *e)
 {
     if (engine_is_writable(e) && times_store(e) != 0)
         diag_clear(); /* tried again in the next step */
+    if (!engine_is_writable(e) && follow_horizon(e) != 0)
+        diag_clear();
     if (undo_step(e->undo) != 0)
         diag_clear();
     sweep_statuses(e);

@@ -115,6 +115,38 @@ engine_publish(struct engine *e, struct lsn lsn)
 }
 
 void
+publisher_mark(struct engine *e, struct lsn lsn, scn_t scn)
+{
+    struct publisher *p = &e->publish;
+
+    env_mutex_lock(&p->mutex);
+    marks_push(p, (struct publish_mark){ lsn, scn });
+    env_mutex_unlock(&p->mutex);
+}
+
+void
+publisher_cut(struct engine *e, struct lsn lsn, scn_t scn)
+{
+    struct publisher *p = &e->publish;
+
+    env_mutex_lock(&p->mutex);
+    while (p->mark_count > 0 &&
+           lsn_lt(lsn, p->marks[(p->mark_first + p->mark_count - 1) % p->mark_cap].lsn))
+        p->mark_count--;
+    for (size_t i = 0; i < p->mark_count; i++) {
+        struct publish_mark *m = &p->marks[(p->mark_first + i) % p->mark_cap];
+
+        if (m->scn > scn)
+            m->scn = scn;
+    }
+    p->published = lsn_make(0);
+    if (atomic_load_explicit(&p->visible, memory_order_relaxed) > scn)
+        atomic_store_explicit(&p->visible, scn, memory_order_release);
+    env_mutex_unlock(&p->mutex);
+    notify_watches(p);
+}
+
+void
 publisher_reset(struct engine *e, struct lsn lsn, scn_t scn)
 {
     struct publisher *p = &e->publish;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/mem.h"
 #include "engine/lsm/version.h"
 #include "engine/txn/engine_int.h"
 
@@ -133,7 +134,9 @@ replay_other(struct engine *e, const struct redo_record *rec, bool filter)
     case REDO_HORIZON:
         rc = redo_decode_horizon(rec, &horizon);
         /* In recovery the manifest has it already, or it was not used yet. */
-        return rc != 0 || filter ? rc : undo_follow_horizon(e->undo, horizon);
+        if (rc == 0 && !filter)
+            atomic_store_explicit(&e->follow.horizon, horizon, memory_order_release);
+        return rc;
     case REDO_CHECKPOINT:
     case REDO_TIME_MARK:
     case REDO_INCARNATION:
@@ -145,34 +148,123 @@ replay_other(struct engine *e, const struct redo_record *rec, bool filter)
                 rec->lsn.v);
 }
 
+/* ---- values in parts ------------------------------------------------------------------------- */
+
+static struct replay_part **
+part_find(struct replay_parts *p, txid_t txid)
+{
+    struct replay_part **at = &p->first;
+
+    while (*at != NULL && (*at)->txid != txid)
+        at = &(*at)->next;
+    return at;
+}
+
+int
+replay_parts_add(struct replay_parts *p, txid_t txid, struct lsn lsn, const struct redo_op *op)
+{
+    struct replay_part *part = *part_find(p, txid);
+
+    if (part == NULL) {
+        part = xcalloc(1, sizeof *part);
+        part->txid = txid;
+        part->lsn = lsn;
+        wr_init(&part->value, ENGINE_VALUE_MAX);
+        part->next = p->first;
+        p->first = part;
+    }
+    wr_slice(&part->value, op->value);
+    return wr_finish(&part->value);
+}
+
+int
+replay_parts_take(struct replay_parts *p, txid_t txid, struct redo_op *op, struct replay_part **out)
+{
+    struct replay_part **at = part_find(p, txid), *part = *at;
+
+    *out = NULL;
+    if (part == NULL)
+        return 0;
+    *at = part->next;
+    wr_slice(&part->value, op->value);
+    op->value = wr_view(&part->value);
+    *out = part;
+    return wr_finish(&part->value);
+}
+
+void
+replay_part_free(struct replay_part *part)
+{
+    if (part == NULL)
+        return;
+    wr_fini(&part->value);
+    xfree(part);
+}
+
+void
+replay_parts_drop(struct replay_parts *p, txid_t txid)
+{
+    struct replay_part **at = part_find(p, txid), *part = *at;
+
+    if (part == NULL)
+        return;
+    *at = part->next;
+    replay_part_free(part);
+}
+
+void
+replay_parts_clear(struct replay_parts *p)
+{
+    while (p->first != NULL)
+        replay_parts_drop(p, p->first->txid);
+}
+
+struct lsn
+replay_parts_oldest(const struct replay_parts *p)
+{
+    struct lsn oldest = LSN_MAX;
+
+    for (const struct replay_part *part = p->first; part != NULL; part = part->next)
+        if (lsn_lt(part->lsn, oldest))
+            oldest = part->lsn;
+    return oldest;
+}
+
 /* ---- recovery -------------------------------------------------------------------------------- */
 
-/* Recovery is one thread: a value that came in parts is put together here. */
-struct recovery {
-    struct engine *engine;
-    struct writer parts;
-};
-
 static int
-recover_writes(struct recovery *r, const struct redo_record *rec)
+recover_writes(struct engine *e, const struct redo_record *rec)
 {
     struct redo_writes w;
     struct redo_op op;
     int rc = redo_decode_writes(rec, &w);
 
     while (rc == 0 && (rc = redo_op_next(&w, &op)) == 0) {
+        struct replay_part *whole;
+
         if (op.kind == REDO_OP_PUT_PART) {
-            wr_slice(&r->parts, op.value);
+            rc = replay_parts_add(&e->follow.parts, w.txid, rec->lsn, &op);
             continue;
         }
-        if (r->parts.size != 0) {
-            wr_slice(&r->parts, op.value);
-            op.value = wr_view(&r->parts);
-        }
-        rc = replay_op(r->engine, rec->inc, rec->lsn, w.txid, &op, true);
-        wr_reset(&r->parts);
+        rc = replay_parts_take(&e->follow.parts, w.txid, &op, &whole);
+        if (rc == 0)
+            rc = replay_op(e, rec->inc, rec->lsn, w.txid, &op, true);
+        replay_part_free(whole);
     }
-    return rc == ERR_END ? wr_finish(&r->parts) : rc;
+    return rc == ERR_END ? 0 : rc;
+}
+
+/* Records below `from` only tell which transactions are open. */
+static int
+recover_record(struct engine *e, const struct redo_record *rec, struct lsn from)
+{
+    int rc = 0;
+
+    follow_note_begin(e, rec);
+    if (!lsn_lt(rec->lsn, from))
+        rc = rec->type == REDO_WRITES ? recover_writes(e, rec) : replay_other(e, rec, true);
+    engine_apply_note_end(e, rec);
+    return rc;
 }
 
 /* A crash may come between the manifest's naming an incarnation and the first byte of its redo. */
@@ -185,34 +277,34 @@ has_no_redo(struct engine *e, incarnation_t inc)
 }
 
 static int
-recover_incarnation(struct recovery *r, incarnation_t inc, struct lsn from)
+recover_incarnation(struct engine *e, incarnation_t inc, struct lsn from, struct lsn low)
 {
-    struct engine *e = r->engine;
     struct redo_cursor *c;
     struct redo_record rec;
     int rc;
 
+    follow_forget_open(e);
     lsm_replay_begin(e->lsm, inc);
     if (has_no_redo(e, inc)) {
         lsm_replay_end(e->lsm, inc, from);
         return 0;
     }
-    rc = redo_cursor_open(e->redo, inc, from, &c);
+    rc = redo_cursor_open(e->redo, inc, lsn_lt(low, from) ? low : from, &c);
     if (rc != 0)
         return rc;
     while ((rc = redo_cursor_next(c, &rec)) == 0) {
-        atomic_store_explicit(&e->applied_lsn, rec.lsn.v, memory_order_release);
+        follow_set_floor(e, lsn_lt(rec.lsn, from) ? from : rec.lsn);
         atomic_store_explicit(&e->dispatched_lsn, rec.end_lsn.v, memory_order_release);
         if (rec.inc != inc)
             continue; /* of an ancestor: read in its own turn */
-        rc = rec.type == REDO_WRITES ? recover_writes(r, &rec) : replay_other(e, &rec, true);
+        rc = recover_record(e, &rec, from);
         if (rc != 0)
             break;
     }
     if (rc == ERR_END) {
         struct lsn end = redo_cursor_lsn(c);
 
-        atomic_store_explicit(&e->applied_lsn, end.v, memory_order_release);
+        follow_set_floor(e, end);
         atomic_store_explicit(&e->dispatched_lsn, end.v, memory_order_release);
         lsm_replay_end(e->lsm, inc, end);
         rc = 0;
@@ -232,20 +324,19 @@ keep_status(void *arg, txid_t txid, scn_t scn)
 int
 engine_replay(struct engine *e)
 {
-    struct recovery r = { .engine = e };
     incarnation_t inc = 0, followed = engine_incarnation(e);
     struct lsn from;
     int rc = 0;
 
-    wr_init(&r.parts, ENGINE_VALUE_MAX);
     lsm_each_status(e->lsm, keep_status, e);
     for (bool first = true; rc == 0 && lsm_replay_next(e->lsm, inc, first, &inc, &from);
          first = false) {
+        struct lsn low = inc == followed ? follow_stored_low(e, inc) : LSN_MAX;
+
         /* A txid of the incarnation being read may yet commit: none of it is dead. */
         atomic_store_explicit(&e->inc, inc, memory_order_release);
-        rc = recover_incarnation(&r, inc, from);
+        rc = recover_incarnation(e, inc, from, low);
     }
     atomic_store_explicit(&e->inc, followed, memory_order_release);
-    wr_fini(&r.parts);
     return rc;
 }

@@ -56,3 +56,27 @@ strands_reserve_all(struct engine *e)
     }
     env_mutex_unlock(&e->txns_mutex);
 }
+
+/* Looks at each strand as a sealer does. */
+struct lsn
+strands_low(struct engine *e, struct lsn none)
+{
+    struct lsn low = none;
+
+    env_mutex_lock(&e->txns_mutex);
+    list_for_each (t, &e->txns, struct txn, engine_link) {
+        int was = STRAND_FREE;
+
+        while (!atomic_compare_exchange_weak_explicit(&t->strand_user, &was, STRAND_SEALER,
+                                                      memory_order_acquire, memory_order_relaxed)) {
+            if (was != STRAND_FREE)
+                env_sleep_us(e->env, STRAND_NAP_US);
+            was = STRAND_FREE;
+        }
+        if (t->state == TXN_OPEN && t->strand.appended && lsn_lt(t->strand.first_lsn, low))
+            low = t->strand.first_lsn;
+        atomic_store_explicit(&t->strand_user, STRAND_FREE, memory_order_release);
+    }
+    env_mutex_unlock(&e->txns_mutex);
+    return low;
+}

@@ -290,6 +290,8 @@ txn_append_commit(struct txn *t, struct commit_token *token)
 
     strand_enter(t);
     rc = redo_strand_commit(&t->strand, &c);
+    if (rc == 0)
+        redo_strand_begin(&t->strand, t->inc); /* nothing of it is open any more */
     strand_leave(t);
     if (rc != 0)
         return rc;

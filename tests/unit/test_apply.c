@@ -1,0 +1,592 @@
+/* The applier and changes of role, on two engines in one process: what a standby shows is always a
+ * prefix of the primary's commits (G1), whatever restarts, promotions and cuts come in between.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/checksum.h"
+#include "engine/base/env.h"
+#include "engine/base/mem.h"
+#include "engine/lsm/lsm.h"
+#include "engine/txn/follow.h"
+#include "standby/apply.h"
+
+enum { NODES = 2, WRITERS = 4, KEYS = 48, HISTORY = 20000, TREE = 1, VALUE_BIG = 3 << 20 };
+
+struct node {
+    char dir[80];
+    struct engine *engine;
+    struct apply *apply;
+    incarnation_t follows;
+};
+
+struct writer_txn {
+    struct txn *txn;
+    uint32_t values[KEYS]; /* as it sees its own keys; 0: none */
+    uint32_t saved[KEYS];
+    int savepoint;
+};
+
+static struct env *env;
+static char root[64];
+static struct node nodes[NODES];
+static int primary;
+static incarnation_t next_inc;
+static struct writer_txn writers[WRITERS];
+static uint32_t committed[KEYS];
+static uint32_t next_value;
+static uint32_t seed;
+
+/* The table as of each commit. */
+static struct state {
+    scn_t scn;
+    uint32_t values[KEYS];
+} * history;
+static size_t history_count;
+
+static uint32_t
+rnd(uint32_t n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % n;
+}
+
+static void
+must(int rc)
+{
+    ck_assert_msg(rc == 0, "seed: %s", diag_last()->message);
+}
+
+/* ---- nodes ----------------------------------------------------------------------------------- */
+
+static void
+node_mount(struct node *n)
+{
+    struct engine_options o = {
+        .env = env,
+        .dir = n->dir,
+        .memtable_bytes = 24 << 20,
+        .memtable_each = 1 << 20,
+        .cache_bytes = 4 << 20,
+        .ring_bytes = 8 << 20,
+        .redo_file_bytes = 4 << 20,
+        .no_sync = true,
+    };
+
+    must(engine_mount(&o, &n->engine));
+}
+
+static void
+node_apply(struct node *n)
+{
+    struct apply_options o = { .lanes = 1 + (int)rnd(3) };
+
+    n->apply = apply_start(n->engine, n->follows, &o);
+}
+
+static void
+node_unmount(struct node *n)
+{
+    apply_stop(n->apply);
+    n->apply = NULL;
+    engine_follow_stop(n->engine);
+    engine_close(n->engine);
+    n->engine = NULL;
+}
+
+static void
+setup(void)
+{
+    char command[256];
+    uint64_t id;
+
+    env = env_posix_new();
+    snprintf(root, sizeof root, "/tmp/rd-apply-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    memset(nodes, 0, sizeof nodes);
+    for (int i = 0; i < NODES; i++)
+        snprintf(nodes[i].dir, sizeof nodes[i].dir, "%s/n%d", root, i);
+    must(engine_create(env, nodes[0].dir, &id));
+    snprintf(command, sizeof command, "cp -r %s %s", nodes[0].dir, nodes[1].dir);
+    ck_assert_int_eq(system(command), 0);
+    for (int i = 0; i < NODES; i++)
+        node_mount(&nodes[i]);
+    next_inc = 1;
+    primary = 0;
+    next_value = 0;
+    history_count = 0;
+    memset(committed, 0, sizeof committed);
+    history = xcalloc(HISTORY, sizeof *history);
+    must(engine_open_write(nodes[0].engine, next_inc, 1000 + next_inc));
+    nodes[0].follows = next_inc;
+}
+
+static void
+writers_end(void)
+{
+    for (int i = 0; i < WRITERS; i++) {
+        if (writers[i].txn != NULL)
+            txn_free(writers[i].txn);
+        writers[i].txn = NULL;
+    }
+}
+
+static void
+teardown(void)
+{
+    char command[128];
+
+    writers_end();
+    for (int i = 0; i < NODES; i++)
+        node_unmount(&nodes[i]);
+    env_free(env);
+    xfree(history);
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* ---- shipping -------------------------------------------------------------------------------- */
+
+/* FO-30 between two engines: lineage, chain, cut, follow. */
+static void
+node_follow(struct node *n, struct node *of)
+{
+    struct redo_pos mine, theirs, at, there;
+    struct lineage_fork fork;
+    struct lineage_end a, b;
+    incarnation_t target = engine_incarnation(of->engine);
+
+    apply_stop(n->apply);
+    n->apply = NULL;
+    if (n->follows != 0) {
+        node_apply(n);
+        must(engine_log_end(n->engine, n->follows, &mine));
+        must(apply_drain(n->apply, mine.lsn));
+        apply_stop(n->apply);
+        n->apply = NULL;
+    }
+    must(engine_lineage_merge(n->engine, engine_lineage(of->engine), NULL));
+    must(engine_log_end(n->engine, n->follows, &mine));
+    must(engine_log_end(of->engine, target, &theirs));
+    a = (struct lineage_end){ engine_lineage(n->engine), n->follows, mine.lsn };
+    b = (struct lineage_end){ engine_lineage(of->engine), target, theirs.lsn };
+    must(lineage_compare(&a, &b, &fork));
+    at = (struct redo_pos){ .lsn = fork.lsn };
+    if (fork.inc != 0) {
+        must(redo_locate(engine_redo(n->engine), fork.inc, fork.lsn, &at));
+        must(redo_locate(engine_redo(of->engine), fork.inc, fork.lsn, &there));
+        ck_assert_uint_eq(at.lsn.v, there.lsn.v);
+        ck_assert(hash128_eq(at.chain, there.chain));
+    }
+    must(engine_follow_cut(n->engine, target, &at, NULL));
+    n->follows = target;
+    must(engine_follow_start(n->engine, target));
+    node_apply(n);
+}
+
+/* Frames from the primary's log to the standby's, at most so many; all of them if `most` is 0. */
+static void
+ship(struct node *from, struct node *to, uint32_t most)
+{
+    struct redo_cursor *c;
+    struct redo_frame *f, *copy;
+    struct redo_pos end;
+    uint32_t count = 0;
+
+    redo_kick(engine_redo(from->engine));
+    if (most == 0)
+        must(
+            redo_wait_durable(engine_redo(from->engine), redo_reserved(engine_redo(from->engine))));
+    must(engine_log_end(to->engine, to->follows, &end));
+    must(redo_cursor_open(engine_redo(from->engine), to->follows, end.lsn, &c));
+    while ((most == 0 || count++ < most) && redo_cursor_next_frame(c, &f) == 0) {
+        must(redo_frame_decode(f->bytes, f->bytes_size, &copy));
+        must(redo_append_frame(engine_redo(to->engine), copy, to->follows));
+        redo_frame_unref(copy);
+    }
+    redo_cursor_close(c);
+}
+
+/* ---- checking -------------------------------------------------------------------------------- */
+
+static uint32_t
+value_of(struct slice v)
+{
+    ck_assert_uint_ge(v.size, 4);
+    for (size_t i = 4; i + 4 <= v.size; i += 1 + v.size / 7)
+        ck_assert_uint_eq(v.data[i], v.data[0]);
+    return load_u32(v.data);
+}
+
+static void
+read_table(struct engine *e, const struct read_moment *m, scn_t *scn, uint32_t values[KEYS])
+{
+    struct txn *t = txn_new(e);
+    struct txn_cursor *c;
+    struct slice key, value;
+    int rc;
+
+    memset(values, 0, KEYS * sizeof *values);
+    must(txn_begin(t, TXN_REPEATABLE_READ, true));
+    must(txn_statement_begin(t));
+    if (m != NULL)
+        must(txn_pin_moment(t, *m));
+    *scn = m != NULL ? m->scn : txn_snapshot_scn(t);
+    must(txn_scan(t, TREE, slice(NULL, 0), slice(NULL, 0), 0, m, &c));
+    while ((rc = txn_cursor_next(c, &key, &value)) == 0)
+        values[key.data[0]] = value_of(value);
+    ck_assert_int_eq(rc, ERR_END);
+    txn_cursor_close(c);
+    txn_statement_end(t);
+    txn_free(t);
+}
+
+static const struct state *
+state_at(scn_t scn)
+{
+    static const struct state nothing;
+
+    for (size_t i = history_count; i-- > 0;)
+        if (history[i].scn <= scn)
+            return &history[i];
+    return &nothing;
+}
+
+static void
+check_values(scn_t scn, const uint32_t values[KEYS], const char *what)
+{
+    const struct state *s = state_at(scn);
+
+    for (int k = 0; k < KEYS; k++)
+        ck_assert_msg(values[k] == s->values[k],
+                      "%s: key %d at SCN %llu is %u, not %u (of SCN %llu)", what, k,
+                      (unsigned long long)scn, values[k], s->values[k], (unsigned long long)s->scn);
+}
+
+/* APPLY-1: a prefix of the primary's commits. */
+static scn_t
+check_prefix(struct node *n)
+{
+    uint32_t values[KEYS];
+    scn_t scn;
+
+    read_table(n->engine, NULL, &scn, values);
+    check_values(scn, values, "present");
+    return scn;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void
+put(struct writer_txn *w, int k, uint32_t value, size_t size)
+{
+    uint8_t key = (uint8_t)k, *bytes;
+
+    must(txn_statement_begin(w->txn));
+    if (value == 0) {
+        must(txn_delete(w->txn, TREE, slice(&key, 1)));
+    } else {
+        bytes = xmalloc(size);
+        memset(bytes, (uint8_t)value, size);
+        store_u32(bytes, value);
+        must(txn_put(w->txn, TREE, slice(&key, 1), slice(bytes, size)));
+        xfree(bytes);
+    }
+    txn_statement_end(w->txn);
+    w->values[k] = value;
+}
+
+static void
+begin(struct writer_txn *w)
+{
+    if (w->txn == NULL)
+        w->txn = txn_new(nodes[primary].engine);
+    if (txn_is_open(w->txn))
+        return;
+    must(txn_begin(w->txn, TXN_READ_COMMITTED, false));
+    memcpy(w->values, committed, sizeof committed);
+    w->savepoint = 0;
+}
+
+static void
+commit(struct writer_txn *w, int i)
+{
+    struct commit_token token;
+
+    must(txn_commit(w->txn, &token));
+    for (int k = i; k < KEYS; k += WRITERS)
+        committed[k] = w->values[k];
+    if (token.scn == 0)
+        return;
+    ck_assert_uint_lt(history_count, HISTORY);
+    history[history_count].scn = token.scn;
+    memcpy(history[history_count++].values, committed, sizeof committed);
+}
+
+/* Makes and fills a tree, and drops it or not, in one transaction or two. */
+static void
+tree_change(void)
+{
+    struct txn *t = txn_new(nodes[primary].engine);
+    struct commit_token token;
+    tree_id_t id;
+
+    must(txn_begin(t, TXN_READ_COMMITTED, false));
+    must(txn_tree_create(t, &id));
+    must(txn_statement_begin(t));
+    must(txn_put(t, id, slice("a", 1), slice("b", 1)));
+    txn_statement_end(t);
+    if (rnd(2) == 0) {
+        txn_rollback(t);
+    } else {
+        must(txn_commit(t, &token));
+        must(txn_begin(t, TXN_READ_COMMITTED, false));
+        must(txn_tree_drop(t, id));
+        must(txn_commit(t, &token));
+    }
+    txn_free(t);
+}
+
+static void
+step_write(void)
+{
+    int i = (int)rnd(WRITERS), k = i + WRITERS * (int)rnd(KEYS / WRITERS);
+    struct writer_txn *w = &writers[i];
+
+    begin(w);
+    switch (rnd(12)) {
+    case 0:
+        commit(w, i);
+        break;
+    case 1:
+        if (rnd(3) == 0)
+            txn_rollback(w->txn);
+        break;
+    case 2:
+        must(txn_savepoint(w->txn, &w->savepoint));
+        memcpy(w->saved, w->values, sizeof w->saved);
+        break;
+    case 3:
+        if (w->savepoint != 0) {
+            txn_rollback_to(w->txn, w->savepoint);
+            memcpy(w->values, w->saved, sizeof w->saved);
+        }
+        break;
+    case 4:
+        put(w, k, 0, 0);
+        break;
+    case 5:
+        put(w, k, ++next_value, rnd(40) == 0 ? VALUE_BIG : 30000);
+        break;
+    case 6:
+        if (rnd(20) == 0)
+            tree_change();
+        break;
+    default:
+        put(w, k, ++next_value, 4 + rnd(200));
+    }
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+static void
+restart_standby(struct node *n)
+{
+    node_unmount(n);
+    node_mount(n);
+    (void)check_prefix(n);
+    must(engine_follow_start(n->engine, n->follows));
+    node_apply(n);
+}
+
+/* The standby takes over with what it has; the old primary's commits past it are lost, but stay
+ * readable, and it follows. */
+static void
+fail_over(void)
+{
+    struct node *old = &nodes[primary], *n = &nodes[1 - primary];
+    struct read_moment lost = { engine_incarnation(old->engine), engine_newest_scn(old->engine) };
+    uint32_t values[KEYS], before[KEYS];
+    struct redo_pos end;
+    scn_t scn;
+
+    memcpy(before, state_at(lost.scn)->values, sizeof before);
+    engine_close_write(old->engine);
+    writers_end();
+    engine_follow_stop(n->engine);
+    must(engine_log_end(n->engine, n->follows, &end));
+    must(apply_drain(n->apply, end.lsn));
+    apply_stop(n->apply);
+    n->apply = NULL;
+    next_inc++;
+    must(engine_open_write(n->engine, next_inc, 1000 + next_inc));
+    n->follows = next_inc;
+    primary = 1 - primary;
+    while (history_count > 0 && history[history_count - 1].scn > end.scn)
+        history_count--;
+    memcpy(committed, state_at(end.scn)->values, sizeof committed);
+    if (rnd(2) == 0) {
+        node_unmount(old);
+        node_mount(old);
+    }
+    node_follow(old, n);
+    if (lost.scn > end.scn) {
+        read_table(old->engine, &lost, &scn, values);
+        ck_assert(memcmp(values, before, sizeof before) == 0);
+    }
+}
+
+static void
+catch_up(void)
+{
+    struct node *p = &nodes[primary], *n = &nodes[1 - primary];
+    struct redo_pos end;
+
+    ship(p, n, 0);
+    must(engine_log_end(n->engine, n->follows, &end));
+    must(apply_drain(n->apply, end.lsn));
+    engine_follow_pointer(n->engine, n->follows, end.lsn);
+    must(engine_wait_visible(n->engine, end.scn, 5000000));
+    ck_assert_uint_ge(check_prefix(n), end.scn);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+static void
+run_random(uint32_t s, int steps)
+{
+    seed = s;
+    node_follow(&nodes[1], &nodes[0]);
+    for (int i = 0; i < steps; i++) {
+        struct node *n = &nodes[1 - primary];
+        uint32_t what = rnd(1000);
+
+        if (what < 940) {
+            step_write();
+        } else if (what < 985) {
+            ship(&nodes[primary], n, 1 + rnd(5));
+            engine_follow_pointer(n->engine, n->follows,
+                                  redo_durable(engine_redo(nodes[primary].engine)));
+            (void)check_prefix(n);
+        } else if (what < 990) {
+            restart_standby(n);
+        } else if (what < 993) {
+            fail_over();
+        } else if (what < 996) {
+            must(engine_flush_all(rnd(2) == 0 ? n->engine : nodes[primary].engine));
+        } else {
+            catch_up();
+        }
+    }
+    catch_up();
+}
+
+START_TEST(test_random_prefix)
+{
+    run_random((uint32_t)_i * 7919 + 1, 2500);
+}
+END_TEST
+
+/* CUT-4: a transaction open where the node left the stream commits after its return. */
+START_TEST(test_resume_reads_again)
+{
+    struct node *p = &nodes[0], *n = &nodes[1];
+    struct commit_token token;
+    struct redo_pos end;
+
+    seed = 5;
+    node_follow(n, p);
+    begin(&writers[0]);
+    put(&writers[0], 0, ++next_value, VALUE_BIG); /* long enough to have an LSN */
+    begin(&writers[1]);
+    put(&writers[1], 1, ++next_value, 10);
+    commit(&writers[1], 1);
+    catch_up();
+    must(engine_flush_all(n->engine));
+    if (_i == 1)
+        restart_standby(n);
+    /* A snapshot standby: it opens, writes, and comes back. */
+    engine_follow_stop(n->engine);
+    must(engine_log_end(n->engine, n->follows, &end));
+    must(apply_drain(n->apply, end.lsn));
+    apply_stop(n->apply);
+    n->apply = NULL;
+    must(engine_open_write(n->engine, 50, 4711));
+    n->follows = 50;
+    {
+        struct txn *t = txn_new(n->engine);
+
+        must(txn_begin(t, TXN_READ_COMMITTED, false));
+        must(txn_statement_begin(t));
+        must(txn_put(t, TREE, slice("\1", 1), slice("\1\1\1\1\1", 5)));
+        txn_statement_end(t);
+        must(txn_commit(t, &token));
+        txn_free(t);
+    }
+    must(engine_compact_all(n->engine));
+    engine_close_write(n->engine);
+    if (_i == 2) {
+        node_unmount(n);
+        node_mount(n);
+    }
+    node_follow(n, p);
+    if (_i == 3)
+        restart_standby(n);
+    commit(&writers[0], 0);
+    catch_up();
+    ck_assert_uint_eq(state_at(SCN_MAX)->values[0], 1);
+}
+END_TEST
+
+/* FO-32: nothing becomes visible that the primary has not published. */
+START_TEST(test_pointer_bounds_visible)
+{
+    struct node *p = &nodes[0], *n = &nodes[1];
+    struct redo_pos end;
+    scn_t before;
+
+    seed = 6;
+    node_follow(n, p);
+    begin(&writers[0]);
+    put(&writers[0], 0, ++next_value, 10);
+    commit(&writers[0], 0);
+    catch_up();
+    before = engine_visible_scn(n->engine);
+    put((begin(&writers[0]), &writers[0]), 0, ++next_value, 10);
+    commit(&writers[0], 0);
+    ship(p, n, 0);
+    must(engine_log_end(n->engine, n->follows, &end));
+    must(apply_drain(n->apply, end.lsn));
+    ck_assert_uint_eq(engine_visible_scn(n->engine), before);
+    engine_follow_pointer(n->engine, n->follows + 1, end.lsn); /* another reign */
+    ck_assert_uint_eq(engine_visible_scn(n->engine), before);
+    engine_follow_pointer(n->engine, n->follows, end.lsn);
+    must(engine_wait_visible(n->engine, end.scn, 5000000));
+    ck_assert_uint_gt(check_prefix(n), before);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *s = suite_create("apply");
+    TCase *tc = tcase_create("apply");
+    SRunner *r = srunner_create(s);
+    int failed;
+
+    suite_add_tcase(s, tc);
+    tcase_set_timeout(tc, 0);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, test_pointer_bounds_visible);
+    tcase_add_loop_test(tc, test_resume_reads_again, 0, 4);
+    tcase_add_loop_test(tc, test_random_prefix, 0, 6);
+    srunner_set_fork_status(r, CK_NOFORK);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
