@@ -70,6 +70,8 @@ engine_new(const struct engine_options *o)
     follow_init(e);
     env_mutex_init(e->env, &e->txns_mutex);
     list_init(&e->txns);
+    env_mutex_init(e->env, &e->long_mutex);
+    list_init(&e->long_values);
     env_mutex_init(e->env, &e->ids_mutex);
     list_init(&e->ids);
     atomic_init(&e->next_ticket, 1);
@@ -83,6 +85,7 @@ engine_free(struct engine *e)
     job_pool_free(e->jobs);
     ids_fini(e);
     env_mutex_fini(&e->ids_mutex);
+    env_mutex_fini(&e->long_mutex);
     env_mutex_fini(&e->txns_mutex);
     times_fini(&e->times);
     changes_fini(&e->changes);

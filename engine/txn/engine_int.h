@@ -142,6 +142,9 @@ struct engine {
     struct env_mutex txns_mutex;
     struct list txns; /* of struct txn.engine_link: all objects, open or not */
 
+    struct env_mutex long_mutex;
+    struct list long_values; /* of struct txn.long_link */
+
     struct env_mutex ids_mutex; /* engine_ids: blocks of numbers */
     struct list ids;            /* of struct id_block.link */
 
@@ -232,6 +235,9 @@ struct txn {
     /* The strand is the owner's, but sealing a memtable reserves it too (strand.c). */
     _Atomic int strand_user; /* enum strand_user */
     struct redo_strand strand;
+
+    struct list long_link; /* in engine.long_values while a value in parts is written */
+    struct lsn long_low;   /* its parts lie at or above */
 };
 
 /* True when the node still writes the incarnation in which the transaction began. */

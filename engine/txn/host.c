@@ -24,9 +24,18 @@ static struct lsn
 host_floor(void *arg)
 {
     struct engine *e = arg;
+    struct lsn floor;
 
-    if (engine_is_writable(e))
-        return redo_reserved(e->redo);
+    if (engine_is_writable(e)) {
+        env_mutex_lock(&e->long_mutex);
+        floor = redo_reserved(e->redo);
+        list_for_each (t, &e->long_values, struct txn, long_link) {
+            if (lsn_lt(t->long_low, floor))
+                floor = t->long_low;
+        }
+        env_mutex_unlock(&e->long_mutex);
+        return floor;
+    }
     return lsn_make(atomic_load_explicit(&e->applied_lsn, memory_order_acquire));
 }
 
@@ -73,6 +82,29 @@ host_tip(void *arg)
     return engine_newest_scn(arg);
 }
 
+/* Of the incarnations just before the present one so much is kept, for other nodes whose logs part
+ * from this one's there. */
+enum { FORK_REDO_BYTES = 256 << 20, FORK_INCARNATIONS = 2 };
+
+static bool
+is_recent_past(struct engine *e, incarnation_t inc)
+{
+    const struct lineage_entry *entry;
+    struct lineage lineage;
+    incarnation_t at = engine_incarnation(e);
+    bool found = at == inc;
+
+    lineage_init(&lineage);
+    lsm_lineage(e->lsm, &lineage);
+    for (int i = 0; i < FORK_INCARNATIONS && !found; i++) {
+        entry = lineage_find(&lineage, at);
+        at = entry != NULL ? entry->prev : 0;
+        found = at == inc;
+    }
+    lineage_fini(&lineage);
+    return found;
+}
+
 static int
 release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end)
 {
@@ -84,6 +116,12 @@ release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end
         from = LSN_MAX;
     if (lsn_lt(low, from) && lsn_lt(low, end.lsn))
         from = low; /* CUT-4 */
+    if (inc != engine_incarnation(e) && is_recent_past(e, inc)) {
+        uint64_t tail = end.lsn.v > FORK_REDO_BYTES ? end.lsn.v - FORK_REDO_BYTES : 0;
+
+        if (tail < from.v)
+            from = lsn_make(tail);
+    }
     redo_release(e->redo, inc, from);
     return 0;
 }

@@ -194,15 +194,39 @@ check_limits(struct slice key, struct slice value)
     return 0;
 }
 
+/* A value that travels in parts: as long as its last one has no LSN, recovery must not begin
+ * between them (host_floor). */
+static void
+long_value_begin(struct txn *t)
+{
+    struct engine *e = t->engine;
+
+    env_mutex_lock(&e->long_mutex);
+    t->long_low = redo_reserved(e->redo);
+    list_push_back(&e->long_values, &t->long_link);
+    env_mutex_unlock(&e->long_mutex);
+}
+
+static void
+long_value_end(struct txn *t)
+{
+    env_mutex_lock(&t->engine->long_mutex);
+    list_remove(&t->long_link);
+    env_mutex_unlock(&t->engine->long_mutex);
+}
+
 /* The version goes into the memtable, then its record into the strand; a sealer sees both or
  * neither (REDO-1). */
 static int
 write_and_log(struct txn *t, tree_id_t tree, struct lock_name name, int mode, bool own,
               struct write_args *w)
 {
+    bool is_long = w->value.size > redo_strand_value_max(&t->strand);
     int rc;
 
     strand_enter(t);
+    if (is_long)
+        long_value_begin(t);
     rc = own ? write_guarded(w)
              : lock_guarded(t->engine->locks, &t->owner, name, mode, write_guarded, w);
     if (rc == 0) {
@@ -211,7 +235,11 @@ write_and_log(struct txn *t, tree_id_t tree, struct lock_name name, int mode, bo
         rc = w->kind == VERSION_DELETE
                  ? redo_strand_delete(&t->strand, w->txid, w->seq, tree, w->key)
                  : redo_strand_put(&t->strand, w->txid, w->seq, tree, w->key, w->value);
+        if (rc == 0 && is_long)
+            rc = redo_strand_flush(&t->strand);
     }
+    if (is_long)
+        long_value_end(t);
     strand_leave(t);
     return rc;
 }
