@@ -246,6 +246,9 @@ redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offs
         return rc;
     *end = at;
     *end_offset = offset;
+    /* Closed in order: nothing was written behind the mark. */
+    if (rc == ERR_END && (unit.local.flags & REDO_LOCAL_CLOSE) != 0 && unit.local.lsn.v == at.lsn.v)
+        return 0;
     rc = scan_durable(s, offset, &durable);
     if (rc == 0 && lsn_lt(at.lsn, durable))
         rc =

@@ -215,8 +215,8 @@ run_well(void (*fn)(void *arg))
 
 /* ---- the power is cut ----------------------------------------------------------------------- */
 
-/* At the n-th change of the disk, for every n; then twice more soon after (A13). The two halves: a
- * log that keeps all, and one that archives and recycles. */
+/* LOG-11. At the n-th change of the disk, for every n; then twice more soon after (A13). The two
+ * halves: a log that keeps all, and one that archives and recycles. */
 START_TEST(test_cut_everywhere)
 {
     uint32_t n = (uint32_t)_i, hits = 1;
