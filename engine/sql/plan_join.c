@@ -257,12 +257,9 @@ choose_method(struct group *g, const struct path *left, struct item *right, enum
         hashable = !g->conds->list[i].used &&
                    cond_equality(g->pq->p, &g->conds->list[i], left->rels, right->rels, &eq);
     if (hashable && right->deps == 0) {
-        double cost = left->cost + right->cost + (left->rows + 1.5 * right->rows) * 2 * ROW_COST;
-
-        if (cost < out->cost || join == PLAN_JOIN_FULL || join == PLAN_JOIN_ANTI_NULL) {
-            out->cost = cost;
-            out->method = METHOD_HASH;
-        }
+        /* Never a plain loop where there are keys: the estimates are too rough to risk that. */
+        out->cost = left->cost + right->cost + (left->rows + 1.5 * right->rows) * 2 * ROW_COST;
+        out->method = METHOD_HASH;
     }
     if (is_table(g, right) && !right->planned && join != PLAN_JOIN_FULL &&
         join != PLAN_JOIN_ANTI_NULL) {
