@@ -1,0 +1,404 @@
+/* Redo over real links between two engines: everything arrives once and in order, whatever is cut
+ * in between.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/env.h"
+#include "engine/base/mem.h"
+#include "engine/lsm/lsm.h"
+#include "engine/txn/follow.h"
+#include "logship/ship_receive.h"
+#include "logship/ship_send.h"
+#include "standby/apply.h"
+
+enum { TREE = 1, PRIMARY = 1, STANDBY = 2 };
+
+static struct env *env;
+static struct sched *sched;
+static struct job_pool *jobs;
+static char root[64], dirs[2][96];
+static struct engine *engines[2];
+static struct apply *apply;
+static struct link_hub *hubs[2];
+static struct link *standby_link;
+static struct ship_sender *sender;
+static struct ship_receiver *receiver;
+static struct ship_ack last_ack;
+static bool accepting;
+static int senders_ended, located;
+static struct ship_located answer;
+
+static void
+must(int rc)
+{
+    ck_assert_msg(rc == 0, "%s", diag_last()->message);
+}
+
+/* ---- the primary's side ------------------------------------------------------------------------
+ */
+
+static void
+pointer(void *arg, struct ship_pointer *out)
+{
+    (void)arg;
+    *out = (struct ship_pointer){ engine_incarnation(engines[0]), engine_visible_scn(engines[0]),
+                                  redo_durable(engine_redo(engines[0])) };
+}
+
+static void
+on_sender_end(void *arg, struct ship_sender *s, int code)
+{
+    (void)arg;
+    (void)code;
+    senders_ended++;
+    if (s == sender)
+        sender = NULL;
+}
+
+static int
+primary_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
+{
+    struct ship_send_options o = { .engine = engines[0],
+                                   .sched = sched,
+                                   .jobs = jobs,
+                                   .link = l,
+                                   .target = engine_incarnation(engines[0]),
+                                   .pointer = pointer,
+                                   .on_end = on_sender_end };
+
+    (void)arg;
+    if (h->type == SHIP_LOCATE)
+        return ship_answer_locate(engines[0], jobs, l, body);
+    if (h->type == SHIP_ACK)
+        return ship_ack_decode(body, &last_ack);
+    ck_assert_int_eq(h->type, SHIP_REDO_REQUEST);
+    if (sender != NULL)
+        ship_sender_stop(sender);
+    must(ship_redo_request_decode(body, &o.request));
+    sender = ship_sender_start(&o);
+    return 0;
+}
+
+static void
+primary_up(void *arg, struct link *l)
+{
+    (void)arg;
+    (void)l;
+}
+
+static void
+primary_down(void *arg, struct link *l, int code)
+{
+    (void)arg;
+    (void)l;
+    (void)code;
+    if (sender != NULL)
+        ship_sender_stop(sender);
+    sender = NULL;
+}
+
+/* ---- the standby's side ------------------------------------------------------------------------
+ */
+
+static int
+standby_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
+{
+    (void)arg;
+    (void)l;
+    if (h->type == SHIP_LOCATED) {
+        located++;
+        return ship_located_decode(body, &answer);
+    }
+    return receiver != NULL ? ship_receiver_on_message(receiver, h, body) : 0;
+}
+
+static void
+standby_up(void *arg, struct link *l)
+{
+    (void)arg;
+    standby_link = l;
+}
+
+static void
+standby_down(void *arg, struct link *l, int code)
+{
+    (void)arg;
+    (void)l;
+    (void)code;
+    standby_link = NULL;
+    if (receiver != NULL)
+        ship_receiver_link_down(receiver);
+}
+
+static bool
+accepts(void *arg, member_id_t from, incarnation_t inc)
+{
+    (void)arg;
+    return accepting && from == PRIMARY && inc == engine_incarnation(engines[0]);
+}
+
+static void
+on_applied(void *arg, struct lsn applied, scn_t scn)
+{
+    (void)arg;
+    (void)applied;
+    (void)scn;
+}
+
+/* ---- driving ------------------------------------------------------------------------------------
+ */
+
+static void
+receive(void)
+{
+    struct ship_receive_options o = { .engine = engines[1],
+                                      .sched = sched,
+                                      .jobs = jobs,
+                                      .purpose = SHIP_REDO_FOLLOW,
+                                      .inc = engine_incarnation(engines[0]),
+                                      .target = engine_incarnation(engines[0]),
+                                      .accepts = accepts };
+
+    while (standby_link == NULL)
+        fiber_sleep_us(1000);
+    o.link = standby_link;
+    receiver = ship_receiver_start(&o);
+}
+
+static void
+receive_end(void)
+{
+    struct ship_receiver *r = receiver;
+
+    receiver = NULL;
+    if (r != NULL)
+        ship_receiver_stop(r);
+}
+
+static scn_t
+write_some(uint32_t n, size_t size)
+{
+    struct txn *t = txn_new(engines[0]);
+    struct commit_token token = { 0 };
+    uint8_t *value = xcalloc(1, size), key[4];
+
+    for (uint32_t i = 0; i < n; i++) {
+        store_u32(key, i);
+        must(txn_begin(t, TXN_READ_COMMITTED, false));
+        must(txn_statement_begin(t));
+        must(txn_put(t, TREE, slice(key, 4), slice(value, size)));
+        txn_statement_end(t);
+        must(txn_commit(t, &token));
+        if (i % 64 == 0)
+            fiber_yield();
+    }
+    txn_free(t);
+    xfree(value);
+    return token.scn;
+}
+
+static void
+follow(void)
+{
+    struct apply_options ao = { .on_applied = on_applied };
+    struct lineage_fork fork;
+    struct redo_pos at;
+    struct role_log log;
+    struct writer w;
+    struct ship_locate q;
+    incarnation_t target = engine_incarnation(engines[0]);
+
+    must(ship_log_fill(engines[0], target, &log));
+    must(ship_fork_compare(engines[1], 0, engine_lineage(engines[0]), &log, &fork));
+    ck_assert_uint_eq(fork.lsn.v, REDO_LSN_FIRST.v);
+    while (standby_link == NULL)
+        fiber_sleep_us(1000);
+    q = (struct ship_locate){ target, log.end };
+    wr_init(&w, 64);
+    ship_locate_encode(&w, &q);
+    must(link_send_wait(standby_link, SHIP_LOCATE, wr_view(&w)));
+    wr_fini(&w);
+    while (located == 0)
+        fiber_sleep_us(1000);
+    ck_assert(answer.found && hash128_eq(answer.pos.chain, log.chain));
+    must(ship_fork_confirm(engines[1], &fork, &answer, &at));
+    must(engine_lineage_merge(engines[1], engine_lineage(engines[0]), NULL));
+    must(engine_follow_cut(engines[1], target, &at, NULL));
+    must(engine_follow_start(engines[1], target));
+    apply = apply_start(engines[1], target, &ao);
+}
+
+/* Waits until the standby shows what the primary had committed. */
+static void
+wait_shown(scn_t scn)
+{
+    while (engine_visible_scn(engines[1]) < scn) {
+        if (receiver == NULL || standby_link == NULL) {
+            receive_end();
+            receive();
+        }
+        if (sender != NULL)
+            ship_sender_wake(sender);
+        if (receiver != NULL)
+            ship_receiver_wake(receiver);
+        fiber_sleep_us(2000);
+    }
+}
+
+static void
+drive(void *arg)
+{
+    scn_t scn;
+    int part = *(int *)arg;
+
+    accepting = true;
+    follow();
+    if (part == 0) { /* an acknowledgement says durable and applied in the end */
+        receive();
+        scn = write_some(2000, 100);
+        wait_shown(scn);
+        while (last_ack.durable.v < redo_sealed(engine_redo(engines[0])).v ||
+               last_ack.applied.v < last_ack.durable.v) {
+            ship_receiver_wake(receiver);
+            fiber_sleep_us(2000);
+        }
+        ck_assert_uint_eq(last_ack.inc, engine_incarnation(engines[0]));
+    } else if (part == 1) { /* the line is cut again and again, in the middle of anything */
+        receive();
+        for (int i = 0; i < 12; i++) {
+            scn = write_some(40, 40000);
+            fiber_sleep_us((uint64_t)(i * 700));
+            if (standby_link != NULL)
+                link_close(standby_link, ERR_STOPPED, NULL);
+            fiber_sleep_us(1000);
+        }
+        wait_shown(scn);
+    } else { /* FO-31: what the role does not accept is not taken, and not acknowledged */
+        struct redo_pos end;
+
+        accepting = false;
+        receive();
+        scn = write_some(100, 100);
+        fiber_sleep_us(50000);
+        must(engine_log_end(engines[1], engine_incarnation(engines[0]), &end));
+        ck_assert_uint_eq(end.lsn.v, REDO_LSN_FIRST.v);
+        accepting = true;
+        receive_end();
+        receive(); /* SHIP-2: asked again, the sender begins where the log ends */
+        wait_shown(scn);
+    }
+    ck_assert_uint_eq(engine_visible_scn(engines[1]), engine_newest_scn(engines[0]));
+    receive_end();
+    if (sender != NULL)
+        ship_sender_stop(sender);
+    link_hub_free(hubs[1]);
+    link_hub_free(hubs[0]);
+    while (sender != NULL)
+        fiber_sleep_us(1000);
+    sched_stop(sched);
+}
+
+START_TEST(test_ship)
+{
+    struct link_handler primary = { primary_up, primary_message, primary_down, NULL };
+    struct link_handler standby = { standby_up, standby_message, standby_down, NULL };
+    struct link_handler kinds[SHIP_JOINING + 1] = { [SHIP_PEER] = primary };
+    char address[ENV_ADDR_MAX];
+    int part = _i;
+
+    for (int i = 0; i < 2; i++) {
+        struct link_options o = {
+            .sched = sched,
+            .env = env,
+            .database_id = engine_database_id(engines[0]),
+            .self = i == 0 ? PRIMARY : STANDBY,
+            .boot_id = 100 + (uint64_t)i,
+            .name = "node",
+            .backoff_min_ms = 2,
+            .backoff_max_ms = 5,
+        };
+
+        memset(&o.key, 7, sizeof o.key);
+        hubs[i] = link_hub_new(&o);
+    }
+    must(link_hub_listen(hubs[0], "127.0.0.1:0", kinds));
+    link_hub_local(hubs[0], address);
+    (void)link_dial_start(hubs[1], address, PRIMARY, SHIP_PEER, &standby);
+    fiber_start(sched, "drive", 256 << 10, drive, &part);
+    sched_run(sched, false);
+}
+END_TEST
+
+static void
+setup(void)
+{
+    char command[256];
+    uint64_t id;
+
+    env = env_posix_new();
+    snprintf(root, sizeof root, "/tmp/rd-ship-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    snprintf(dirs[0], sizeof dirs[0], "%s/a", root);
+    snprintf(dirs[1], sizeof dirs[1], "%s/b", root);
+    must(engine_create(env, dirs[0], &id));
+    snprintf(command, sizeof command, "cp -r %s %s", dirs[0], dirs[1]);
+    ck_assert_int_eq(system(command), 0);
+    for (int i = 0; i < 2; i++) {
+        struct engine_options o = { .env = env,
+                                    .dir = dirs[i],
+                                    .redo_file_bytes = 1 << 20,
+                                    .ring_bytes = 1 << 20,
+                                    .memtable_bytes = 8 << 20 };
+
+        must(engine_mount(&o, &engines[i]));
+    }
+    must(engine_open_write(engines[0], 3, 99));
+    sched = sched_new(env);
+    jobs = job_pool_new(env, "ship-job", 2);
+    sender = NULL;
+    receiver = NULL;
+    standby_link = NULL;
+    located = 0;
+    memset(&last_ack, 0, sizeof last_ack);
+}
+
+static void
+teardown(void)
+{
+    char command[128];
+
+    apply_stop(apply);
+    apply = NULL;
+    job_pool_free(jobs);
+    sched_free(sched);
+    engine_follow_stop(engines[1]);
+    engine_close(engines[1]);
+    engine_close(engines[0]);
+    env_free(env);
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    ck_assert_int_eq(system(command), 0);
+}
+
+int
+main(void)
+{
+    Suite *s = suite_create("ship");
+    TCase *tc = tcase_create("ship");
+    SRunner *r = srunner_create(s);
+    int failed;
+
+    suite_add_tcase(s, tc);
+    tcase_set_timeout(tc, 0);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, test_ship, 0, 3);
+    srunner_set_fork_status(r, CK_NOFORK);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
