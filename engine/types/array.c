@@ -91,6 +91,10 @@ array_next(struct array_iter *it, struct datum *elem)
         return false;
     }
     *elem = it->elem->row_size > 0 ? fixed_load(it->elem, p) : datum_bytes(p, size);
+    if (!fixed_check(it->elem, elem)) {
+        it->left = 0;
+        return false;
+    }
     return true;
 }
 

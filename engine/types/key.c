@@ -329,7 +329,7 @@ get_value(struct reader *r, const struct type *t, bool is_raw, bool is_desc, str
                         : key_corrupt();
     } else
         return get_text(r, is_raw, is_desc ? 0xff : 0, a, out);
-    return rd_ok(r) ? 0 : key_corrupt();
+    return rd_ok(r) && fixed_check(t, out) ? 0 : key_corrupt();
 }
 
 /* True when the part is null; else the reader stands at the value. */

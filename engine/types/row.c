@@ -11,6 +11,7 @@ enum {
     PICK_MISSING,
     PICK_KEY,
     PICK_U8,
+    PICK_CHECKED, /* types whose bytes may hold what is no value: dates, times, bool */
     PICK_I16,
     PICK_I32,
     PICK_U32,
@@ -163,6 +164,8 @@ row_version(struct slice value, uint32_t *version)
 static uint8_t
 pick_kind(const struct type *t)
 {
+    if (t->oid == TYPE_BOOL || t->category == 'D')
+        return PICK_CHECKED;
     if (t->rep == REP_FLOAT)
         return t->row_size == 4 ? PICK_F32 : PICK_I64;
     switch (t->row_size) {
@@ -299,6 +302,9 @@ get_pick(const struct row_view *v, const struct row_pick *p, struct datum *out)
         return 0;
     }
     switch (p->kind) {
+    case PICK_CHECKED:
+        *out = fixed_load(type_get(p->type), v->row + p->offset);
+        return fixed_check(type_get(p->type), out) ? 0 : row_corrupt();
     case PICK_U8:
         *out = datum_int(v->row[p->offset]);
         return 0;

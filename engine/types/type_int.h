@@ -27,6 +27,10 @@ int type_out_of_range(const struct type *t, struct slice text);
 void fixed_store(const struct type *t, uint8_t *p, const struct datum *d);
 struct datum fixed_load(const struct type *t, const uint8_t *p); /* interval: borrows */
 
+/* Is a value that came from disk one that the type has? (Of REP_INT types; others have no gaps or
+ * are checked where they are read.) */
+bool fixed_check(const struct type *t, const struct datum *d);
+
 uint64_t mix64(uint64_t v);
 int float_cmp(double a, double b); /* NaN = NaN, greatest */
 /* Trailing blanks do not count. */

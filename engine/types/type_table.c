@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/types/type.h"
 
+#include "engine/types/datetime.h"
 #include "engine/types/type_int.h"
 
 #define T(oid_, name_, sql_, array_, elem_, len_, by_value_, preferred_, pseudo_, align_,          \
@@ -280,5 +281,24 @@ fixed_load(const struct type *t, const uint8_t *p)
         return datum_int((int64_t)load_u64(p));
     default:
         return datum_bytes(p, t->row_size);
+    }
+}
+
+bool
+fixed_check(const struct type *t, const struct datum *d)
+{
+    switch (t->oid) {
+    case TYPE_BOOL:
+        return d->i == 0 || d->i == 1;
+    case TYPE_DATE:
+        return d->i == DATE_NOBEGIN || d->i == DATE_NOEND || (d->i >= DATE_MIN && d->i < DATE_END);
+    case TYPE_TIME:
+        return d->i >= 0 && d->i <= US_PER_DAY;
+    case TYPE_TIMESTAMP:
+    case TYPE_TIMESTAMPTZ:
+        return d->i == TIMESTAMP_NOBEGIN || d->i == TIMESTAMP_NOEND ||
+               (d->i >= TIMESTAMP_MIN && d->i < TIMESTAMP_END);
+    default:
+        return true;
     }
 }
