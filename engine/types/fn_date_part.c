@@ -340,10 +340,16 @@ find_part(struct func_call *call, const struct datum *args, struct part *out)
     int64_t v;
     bool ok;
 
+    if (f == FIELD_NONE)
+        return bad_field(
+            f, name, type == TYPE_DATE && call->func->fn == fn_date_part ? TYPE_TIMESTAMP : type);
     switch (type) {
     case TYPE_DATE:
         if (call->func->fn == fn_date_part) { /* a date is a timestamp there */
-            ok = moment_field(call, f, TYPE_TIMESTAMP, args[1].i * US_PER_DAY, out);
+            int rc = date_to_timestamp(args[1].i, &v);
+            if (rc != 0)
+                return rc;
+            ok = moment_field(call, f, TYPE_TIMESTAMP, v, out);
             type = TYPE_TIMESTAMP;
             break;
         }

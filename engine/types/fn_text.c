@@ -343,19 +343,20 @@ fn_replace(struct func_call *call, const struct datum *args, struct datum *out)
     return text_from_writer(call, &w, out);
 }
 
-/* `count` characters from `fill`, over and over. */
-static void
-put_fill(struct writer *w, struct slice fill, int64_t count)
+/* `count` characters from `fill`, over and over, take this many bytes; count is below 2^31. */
+static size_t
+fill_size(struct slice fill, size_t count)
 {
-    const uint8_t *p = fill.data, *end = fill.data + fill.size;
+    size_t chars = chars_count(fill);
 
-    for (; count > 0 && !w->bad; count--) {
-        size_t n = chars_step(p, end);
-        wr_bytes(w, p, n);
-        p += n;
-        if (p == end)
-            p = fill.data;
-    }
+    return count / chars * fill.size + chars_prefix(fill, count % chars);
+}
+
+static void
+put_fill(uint8_t *to, struct slice fill, size_t size)
+{
+    for (size_t at = 0; at < size; at += fill.size)
+        memcpy(to + at, fill.data, size - at < fill.size ? size - at : fill.size);
 }
 
 static int
@@ -363,22 +364,24 @@ pad(struct func_call *call, const struct datum *args, bool in_front, struct datu
 {
     struct slice fill = call->arg_count > 2 ? datum_view(&args[2]) : slice_str(" ");
     int64_t want = args[1].i < 0 ? 0 : args[1].i, have = (int64_t)chars_count(datum_view(&args[0]));
-    struct writer w;
+    size_t size, extra;
+    uint8_t *p;
 
     *out = args[0];
     if (have >= want || fill.size == 0) {
         out->size = (uint32_t)chars_prefix(datum_view(&args[0]), (size_t)want);
         return 0;
     }
-    if ((want - have) * 4 > TEXT_SIZE_MAX)
-        return DIAG(ERR_LIMIT, "requested length too large");
-    wr_init(&w, TEXT_SIZE_MAX);
-    if (in_front)
-        put_fill(&w, fill, want - have);
-    wr_bytes(&w, args[0].p, args[0].size);
-    if (!in_front)
-        put_fill(&w, fill, want - have);
-    return text_from_writer(call, &w, out);
+    extra = fill_size(fill, (size_t)(want - have));
+    size = extra + args[0].size;
+    p = text_room(call, size);
+    if (p == NULL)
+        return diag_last()->code;
+    *out = datum_bytes(p, size);
+    put_fill(in_front ? p : p + args[0].size, fill, extra);
+    if (args[0].size > 0)
+        memcpy(in_front ? p + extra : p, args[0].p, args[0].size);
+    return 0;
 }
 
 int
