@@ -415,6 +415,7 @@ mutant_same_incarnation(struct role *r, struct role_actions *out)
 
     role_move(r, ROLE_OPENING);
     r->elect.number = r->d.reg.key.inc;
+    r->elect.deadline_ns = r->elect.next_ns = NEVER;
     a = role_emit(out, ROLE_ACT_OPEN);
     a->ticket = r->elect.ticket = ++r->tickets;
     a->inc = r->elect.number;

@@ -138,7 +138,7 @@ struct role_times {
     uint64_t stand_ns;         /* a candidate gives up; 0: 3 s */
     uint64_t switchover_ns;    /* 0: 30 s */
     uint64_t regain_delay_ns;  /* first; doubles per flap up to 64 times; 0: 1 s */
-    uint64_t regain_lag_bytes; /* begin to regain when the list is so close; 0: 4 MiB */
+    uint64_t regain_lag_bytes; /* a new list must be so close; 0: 4 MiB */
 };
 struct role_config {
     member_id_t self;

@@ -64,6 +64,7 @@ struct role_office {
     uint64_t regain_at_ns;
     uint64_t regain_gate; /* gate seq that closed FO-1b */
     bool regain_written;
+    struct lsn past[2]; /* what was durable here at the last heartbeat, and at the one before */
     unsigned flaps;
     uint64_t synchronized_ns; /* since when */
     struct lsn mark;          /* what was durable here at mark_ns; the list should have it soon */

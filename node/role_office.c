@@ -134,6 +134,7 @@ role_office_begin(struct role *r, uint64_t now, struct role_actions *out)
     o->gate.closed = true;
     o->gate_done = gate_done;
     o->start = r->d.reg.fork_lsn;
+    o->past[0] = o->past[1] = o->start;
     o->mark_ns = now;
     o->regain_at_ns = now;
     o->next_heartbeat_ns = now;
@@ -199,6 +200,7 @@ leave(struct role *r, uint64_t now, struct role_actions *out)
 {
     set_regain_delay(r, now);
     r->office.synchronized_ns = 0;
+    r->office.past[0] = r->office.past[1] = r->ends.durable;
     r->d.reg.synchronized = false;
     role_sync_move(r, ROLE_LEAVING);
     role_change_leave(r, out);
@@ -260,8 +262,8 @@ maybe_regain(struct role *r, uint64_t now, struct role_actions *out)
     if (r->d.reg.k == 0 || now < o->regain_at_ns || !rules_live(r, now) ||
         !rules_reached(r, &reached))
         return;
-    if (lsn_lt(reached, r->ends.durable) &&
-        r->ends.durable.v - reached.v > r->config.times.regain_lag_bytes)
+    if (lsn_lt(reached, o->past[1]) && !role_mutant(r, ROLE_MUTANT_REGAIN_GAP))
+        /* more than a heartbeat behind: commits would stall */
         return;
     role_sync_move(r, ROLE_REGAINING);
     o->regain_written = false;
@@ -323,6 +325,8 @@ role_office_tick(struct role *r, uint64_t now, struct role_actions *out)
 
     if (now >= o->next_heartbeat_ns) {
         o->heartbeat_seq++;
+        o->past[1] = o->past[0];
+        o->past[0] = r->ends.durable;
         for (uint32_t i = 0; i < r->d.reg.member_count; i++)
             role_heartbeat(r, r->d.reg.members[i].id, out);
         o->next_heartbeat_ns = now + r->config.times.heartbeat_ns;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/support/role_world.h"
+#include "tests/support/role_world_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ world_chance(struct world *w, unsigned percent)
     return world_random(w, 100) < percent;
 }
 
-PRINTF_LIKE(2, 3) static void violate(struct world *w, const char *fmt, ...)
+void
+world_violate(struct world *w, const char *fmt, ...)
 {
     va_list ap;
 
@@ -37,7 +38,8 @@ PRINTF_LIKE(2, 3) static void violate(struct world *w, const char *fmt, ...)
     va_end(ap);
 }
 
-PRINTF_LIKE(3, 4) static void trace(struct world *w, int node, const char *fmt, ...)
+void
+world_trace(struct world *w, int node, const char *fmt, ...)
 {
     va_list ap;
 
@@ -50,8 +52,8 @@ PRINTF_LIKE(3, 4) static void trace(struct world *w, int node, const char *fmt, 
     printf("\n");
 }
 
-static int
-index_of(const struct world *w, member_id_t id)
+int
+world_index_of(const struct world *w, member_id_t id)
 {
     return id >= 1 && id <= (member_id_t)w->nodes ? (int)id - 1 : -1;
 }
@@ -65,6 +67,7 @@ world_new(uint64_t seed, int nodes, int listed, int k, unsigned mutants)
 
     w->seed = w->random = seed;
     w->nodes = nodes;
+    w->lazy = -1;
     w->mutants = mutants;
     w->now = 1000 * MS;
     w->ever = xcalloc(WORLD_TAGS_MAX, sizeof *w->ever);
@@ -112,10 +115,10 @@ world_free(struct world *w)
 
 /* ---- the wire ------------------------------------------------------------------------------- */
 
-static void
-post(struct world *w, struct world_message m)
+void
+world_post(struct world *w, struct world_message m)
 {
-    int from = index_of(w, m.from), to = index_of(w, m.to);
+    int from = world_index_of(w, m.from), to = world_index_of(w, m.to);
     int copies = 1;
 
     if (to < 0 || from < 0 || w->cut[from][to] || (w->faults && world_chance(w, 5)))
@@ -136,8 +139,8 @@ post(struct world *w, struct world_message m)
     }
 }
 
-static void
-update_ends(struct world *w, struct world_node *n)
+void
+world_update_ends(struct world *w, struct world_node *n)
 {
     struct role_ends e = { .end = lsn_make(n->end),
                            .durable = lsn_make(n->hard),
@@ -149,15 +152,15 @@ update_ends(struct world *w, struct world_node *n)
     role_on_log(n->role, w->now, &e, &n->queue);
 }
 
-static void
-send_ack(struct world *w, struct world_node *n)
+void
+world_send_ack(struct world *w, struct world_node *n)
 {
     if (n->taking_inc != 0)
-        post(w, (struct world_message){ .to = n->taking_from,
-                                        .from = n->id,
-                                        .kind = WM_ACK,
-                                        .inc = n->taking_inc,
-                                        .pos = n->hard });
+        world_post(w, (struct world_message){ .to = n->taking_from,
+                                              .from = n->id,
+                                              .kind = WM_ACK,
+                                              .inc = n->taking_inc,
+                                              .pos = n->hard });
 }
 
 /* FO-31: begins at the end, chain fits, the envelope is of the reign that is followed. */
@@ -175,13 +178,13 @@ take_frame(struct world *w, struct world_node *n, const struct world_message *m)
 
         for (uint32_t i = n->published + 1; i <= upto; i++)
             if (!w->ever[n->log[i]])
-                violate(w, "FO-32: node %u published LSN %u, which was never acknowledged", n->id,
-                        i);
+                world_violate(w, "FO-32: node %u published LSN %u, which was never acknowledged",
+                              n->id, i);
         if (upto > n->published)
             n->published = upto;
     }
-    update_ends(w, n);
-    send_ack(w, n);
+    world_update_ends(w, n);
+    world_send_ack(w, n);
 }
 
 static void
@@ -192,7 +195,7 @@ take_ack(struct world *w, struct world_node *n, const struct world_message *m)
                           .received = lsn_make(m->pos),
                           .durable = lsn_make(m->pos),
                           .applied = lsn_make(m->pos) };
-    struct gate_ack *have = &n->acks[index_of(w, m->from)];
+    struct gate_ack *have = &n->acks[world_index_of(w, m->from)];
 
     if (have->inc != a.inc || lsn_lt(have->durable, a.durable))
         *have = a;
@@ -203,7 +206,7 @@ static void
 deliver(struct world *w, uint32_t at)
 {
     struct world_message m = w->flight[at];
-    struct world_node *n = &w->node[index_of(w, m.to)];
+    struct world_node *n = &w->node[world_index_of(w, m.to)];
 
     w->flight[at].role = NULL;
     drop_flight(w, at);
@@ -221,351 +224,6 @@ deliver(struct world *w, uint32_t at)
             take_ack(w, n, &m);
     }
     xfree(m.role);
-}
-
-/* ---- what clients see ----------------------------------------------------------------------- */
-
-static uint32_t
-common(const uint32_t *a, uint32_t na, const uint32_t *b, uint32_t nb)
-{
-    uint32_t i = 0;
-
-    while (i < na && i < nb && a[i + 1] == b[i + 1])
-        i++;
-    return i;
-}
-
-static uint32_t
-holders(const struct world *w, incarnation_t inc, uint64_t reign)
-{
-    uint32_t set = 0;
-
-    for (int i = 0; i < w->nodes; i++) {
-        const struct role_register *reg = &w->node[i].durable.reg;
-
-        if (reg->key.inc > inc || (reg->key.inc == inc && reg->reign_id == reign))
-            set |= 1u << i;
-    }
-    return set;
-}
-
-/* INV-4, and the ledger against the log of who opens (INV-2). */
-static void
-check_opening(struct world *w, struct world_node *n, incarnation_t inc)
-{
-    const struct role_register *reg = &n->durable.reg;
-    uint32_t have = common(n->log, n->end, w->ledger, w->ledger_count);
-
-    if (reg->key.inc != inc || reg->primary != n->id) {
-        violate(w, "INV-4: node %u opens %u without its own register", n->id, inc);
-        return;
-    }
-    for (uint32_t i = have + 1; i <= w->ledger_count; i++)
-        if (w->ledger_inc[i] >= reg->loss_inc &&
-            !(w->ledger_inc[i] < reg->fenced_inc && w->ledger_alone[i])) {
-            violate(w, "INV-2: node %u opens %u without the commit at LSN %u", n->id, inc, i);
-            return;
-        }
-    if (have < w->ledger_count)
-        trace(w, (int)n->id - 1, "loses %u commits", w->ledger_count - have);
-    w->ledger_count = have;
-    w->opened_total++;
-}
-
-/* FO-1a: what is acknowledged, unless alone, is in the durable logs of k of each list. */
-static void
-check_held(struct world *w, const struct world_node *n, uint32_t upto)
-{
-    for (uint8_t r = 0; r < n->gate.rule_count && !n->gate.alone; r++) {
-        const struct gate_rule *rule = &n->gate.rules[r];
-        uint32_t held = 0;
-
-        for (uint8_t i = 0; i < rule->count; i++) {
-            const struct world_node *s = &w->node[index_of(w, rule->members[i])];
-
-            held += s->hard >= upto && s->log[upto] == n->log[upto];
-        }
-        if (held < rule->k)
-            violate(w, "FO-1: node %u acknowledges LSN %u, which %u of its list hold", n->id, upto,
-                    held);
-    }
-}
-
-static void
-acknowledge(struct world *w, struct world_node *n)
-{
-    struct lsn may;
-    const struct role_register *reg = &n->durable.reg;
-
-    if (n->writing == 0 || n->gate.inc != n->writing || n->paused_until > w->now)
-        return;
-    may = gate_acknowledged(&n->gate, n->acks, (uint32_t)w->nodes, lsn_make(n->hard));
-    if (may.v <= n->acked || !role_permit_valid(n->role, w->now))
-        return;
-    if (n->writing < w->last_inc ||
-        (n->writing == w->last_inc && reg->reign_id != w->last_reign && w->last_reign != 0)) {
-        violate(w, "INV-1: node %u acknowledges in %u after %u did", n->id, n->writing,
-                w->last_inc);
-        return;
-    }
-    if (reg->fenced_inc != n->writing &&
-        __builtin_popcount(holders(w, n->writing, reg->reign_id)) < 2 && w->nodes > 1) {
-        violate(w, "INV-4: node %u acknowledges in %u, held by itself alone", n->id, n->writing);
-        return;
-    }
-    w->last_inc = n->writing;
-    w->last_reign = reg->reign_id;
-    for (uint32_t i = n->acked + 1; i <= may.v; i++) {
-        if (i <= w->ledger_count && w->ledger[i] != n->log[i]) {
-            violate(w, "INV-2: node %u acknowledges another commit at LSN %u", n->id, i);
-            return;
-        }
-        if (i > w->ledger_count) {
-            w->ledger_count = i;
-            w->ledger[i] = n->log[i];
-            w->ledger_alone[i] = n->gate.alone;
-            w->ledger_inc[i] = n->writing;
-        }
-        w->ever[n->log[i]] = true;
-        w->acked_total++;
-    }
-    check_held(w, n, (uint32_t)may.v);
-    n->acked = (uint32_t)may.v;
-    if (n->published < n->acked)
-        n->published = n->acked;
-    update_ends(w, n);
-}
-
-/* INV-3 */
-static void
-cut_log(struct world *w, struct world_node *n, uint32_t to)
-{
-    for (uint32_t i = to + 1; i <= n->published && i <= n->end; i++)
-        if (i <= w->ledger_count && w->ledger[i] == n->log[i])
-            violate(w, "INV-3: node %u cuts the published commit at LSN %u", n->id, i);
-    if (n->end > to)
-        n->end = to;
-    if (n->hard > n->end)
-        n->hard = n->end;
-    if (n->published > n->end)
-        n->published = n->end;
-}
-
-/* ---- actions -------------------------------------------------------------------------------- */
-
-static void
-begin_op(struct world *w, struct world_node *n, enum world_op op, const struct role_action *a)
-{
-    n->op = op;
-    n->op_action = *a;
-    n->op_at = w->now + world_random(w, w->faults ? 40 * MS : MS) + 1;
-}
-
-static void
-act(struct world *w, struct world_node *n, const struct role_action *a)
-{
-    trace(w, (int)n->id - 1, "%s inc %u to %u %s%s", role_action_name(a->type), a->inc, a->to,
-          a->message != NULL ? role_message_name(a->message->type) : "", a->text);
-    switch (a->type) {
-    case ROLE_ACT_PERSIST:
-        n->durable = *a->durable;
-        break;
-    case ROLE_ACT_SEND: {
-        struct role_message m = *a->message;
-
-        if (role_message_has_log(m.type))
-            m.log = role_log_now(n->role);
-        post(w, (struct world_message){ .to = a->to, .from = n->id, .kind = WM_ROLE, .role = &m });
-        break;
-    }
-    case ROLE_ACT_GATE:
-        n->gate = a->gate;
-        role_on_gate(n->role, w->now, a->gate.seq, lsn_make(n->acked), &n->queue);
-        break;
-    case ROLE_ACT_STOP_FOLLOWING:
-        n->op = OP_NONE;
-        n->taking_from = n->taking_inc = 0;
-        n->hard = n->end;
-        update_ends(w, n);
-        break;
-    case ROLE_ACT_FOLLOW:
-        begin_op(w, n, OP_FOLLOW, a);
-        break;
-    case ROLE_ACT_CUT:
-        begin_op(w, n, OP_CUT, a);
-        break;
-    case ROLE_ACT_ACKNOWLEDGE:
-        n->taking_from = a->to;
-        n->taking_inc = a->inc;
-        send_ack(w, n);
-        break;
-    case ROLE_ACT_PREPARE:
-        n->writing = 0;
-        begin_op(w, n, OP_PREPARE, a);
-        break;
-    case ROLE_ACT_OPEN:
-        begin_op(w, n, OP_OPEN, a);
-        break;
-    case ROLE_ACT_CLOSE_WRITERS:
-        n->op = OP_NONE;
-        n->writing = 0;
-        n->draining = false;
-        break;
-    case ROLE_ACT_DRAIN:
-        n->draining = true;
-        begin_op(w, n, OP_DRAIN, a);
-        break;
-    case ROLE_ACT_UNDRAIN:
-        n->draining = false;
-        break;
-    case ROLE_ACT_BASE_COPY:
-        begin_op(w, n, OP_BASE_COPY, a);
-        break;
-    case ROLE_ACT_REPLY:
-        n->replied = true;
-        n->reply_code = a->code;
-        memcpy(n->reply, a->text, sizeof n->reply);
-        break;
-    case ROLE_ACT_NOTE:
-        n->alarms += a->level == ROLE_ALARM;
-        break;
-    case ROLE_ACT_COUNT:
-        break;
-    }
-}
-
-static void
-act_next(struct world *w, struct world_node *n)
-{
-    struct role_action a = n->queue.items[n->head++];
-
-    act(w, n, &a);
-    if (w->faults && world_random(w, 400) == 0) {
-        world_crash(w, (int)n->id - 1); /* between two actions */
-        return;
-    }
-    if (n->head == n->queue.count) {
-        role_actions_clear(&n->queue);
-        n->head = 0;
-    }
-    n->act_at = w->now;
-    if (w->faults && world_chance(w, 10))
-        n->act_at += world_random(w, world_chance(w, 5) ? 2000 * MS : 10 * MS);
-}
-
-/* ---- ticketed actions ----------------------------------------------------------------------- */
-
-static struct world_node *
-reachable(struct world *w, struct world_node *n, member_id_t id)
-{
-    int from = (int)n->id - 1, to = index_of(w, id);
-
-    if (to < 0 || !w->node[to].up || w->cut[from][to] || w->cut[to][from] ||
-        w->node[to].paused_until > w->now)
-        return NULL;
-    return &w->node[to];
-}
-
-static struct role_pos
-position(uint32_t at)
-{
-    return (struct role_pos){ .lsn = lsn_make(at), .scn = at };
-}
-
-static void
-finish_follow(struct world *w, struct world_node *n, const struct role_action *a)
-{
-    struct world_node *p = reachable(w, n, a->to);
-    int code = ERR_CONNECT;
-    uint32_t fork = 0;
-
-    /* Its log is the history of that reign from the moment it has recorded it. */
-    if (p != NULL && p->durable.reg.key.inc == a->inc && p->durable.reg.primary == p->id) {
-        fork = common(n->log, n->end, p->log, p->end);
-        code = 0;
-    }
-    role_on_fork(n->role, w->now, a->ticket, code, position(fork), &n->queue);
-}
-
-static void
-finish_prepare(struct world *w, struct world_node *n, const struct role_action *a)
-{
-    struct world_node *s = a->to == n->id ? n : reachable(w, n, a->to);
-    int code = 0;
-
-    if (s == NULL || (s != n && s->durable.promised != a->inc)) {
-        code = ERR_CONNECT;
-    } else if (s != n) {
-        uint32_t at = common(n->log, n->end, s->log, s->end);
-
-        cut_log(w, n, at);
-        for (; n->end < s->end; n->end++)
-            n->log[n->end + 1] = s->log[n->end + 1];
-    }
-    n->hard = n->end;
-    update_ends(w, n);
-    role_on_prepared(n->role, w->now, a->ticket, code, position(n->end), &n->queue);
-}
-
-static uint32_t
-append(struct world *w, struct world_node *n)
-{
-    CHECK(n->end < WORLD_LOG_MAX && w->last_tag + 1 < WORLD_TAGS_MAX);
-    n->log[++n->end] = ++w->last_tag;
-    return n->end;
-}
-
-static void
-finish_open(struct world *w, struct world_node *n, const struct role_action *a)
-{
-    check_opening(w, n, a->inc);
-    n->writing = a->inc;
-    n->acked = 0;
-    memset(n->acks, 0, sizeof n->acks);
-    if (n->end < WORLD_LOG_MAX)
-        append(w, n); /* its INCARNATION record */
-    n->hard = n->end;
-    update_ends(w, n);
-    role_on_opened(n->role, w->now, a->ticket, 0, &n->queue);
-}
-
-static void
-finish_op(struct world *w, struct world_node *n)
-{
-    struct role_action a = n->op_action;
-    enum world_op op = n->op;
-
-    if (op == OP_DRAIN && (n->hard < n->end || n->acked < n->end) && n->draining) {
-        n->op_at = w->now + 5 * MS;
-        return;
-    }
-    n->op = OP_NONE;
-    switch (op) {
-    case OP_NONE:
-        break;
-    case OP_FOLLOW:
-        finish_follow(w, n, &a);
-        break;
-    case OP_CUT:
-        cut_log(w, n, (uint32_t)a.pos.lsn.v);
-        n->hard = n->end;
-        update_ends(w, n);
-        role_on_cut(n->role, w->now, a.ticket, 0, &n->queue);
-        break;
-    case OP_PREPARE:
-        finish_prepare(w, n, &a);
-        break;
-    case OP_OPEN:
-        finish_open(w, n, &a);
-        break;
-    case OP_DRAIN:
-        if (n->draining)
-            role_on_drained(n->role, w->now, a.ticket, 0, lsn_make(n->end), &n->queue);
-        break;
-    case OP_BASE_COPY:
-        violate(w, "a base copy was asked for");
-        break;
-    }
 }
 
 /* ---- life and death ------------------------------------------------------------------------- */
@@ -588,8 +246,8 @@ world_start(struct world *w, int i)
     c.times.switchover_ns = 1500 * MS;
     c.times.regain_delay_ns = 200 * MS;
     c.times.regain_lag_bytes = 20;
-    trace(w, i, "starts with register %u.%u, promised %u", n->durable.reg.key.inc,
-          n->durable.reg.key.version, n->durable.promised);
+    world_trace(w, i, "starts with register %u.%u, promised %u", n->durable.reg.key.inc,
+                n->durable.reg.key.version, n->durable.promised);
     n->up = true;
     n->role = role_new(&c, &n->durable, w->now);
     n->tick_at = n->act_at = w->now;
@@ -597,7 +255,7 @@ world_start(struct world *w, int i)
     memset(n->acks, 0, sizeof n->acks);
     n->published =
         (uint32_t)n->durable.published.v < n->end ? (uint32_t)n->durable.published.v : n->end;
-    update_ends(w, n);
+    world_update_ends(w, n);
     role_start(n->role, w->now, &n->queue);
 }
 
@@ -609,7 +267,7 @@ world_crash(struct world *w, int i)
 
     if (!n->up)
         return;
-    trace(w, i, "crashes");
+    world_trace(w, i, "crashes");
     n->up = false;
     role_free(n->role);
     n->role = NULL;
@@ -653,35 +311,35 @@ work(struct world *w)
             continue;
         if (n->writing == 0) {
             if (world_chance(w, 20))
-                send_ack(w, n);
+                world_send_ack(w, n);
             continue;
         }
         if (!n->draining && n->end < WORLD_LOG_MAX && w->last_tag + 1 < WORLD_TAGS_MAX &&
             n->end < n->hard + 4 && world_chance(w, 15))
-            append(w, n);
+            world_append(w, n);
         if (n->hard < n->end && world_chance(w, 60)) {
             n->hard++;
-            update_ends(w, n);
+            world_update_ends(w, n);
         }
         for (int k = 0; k < w->nodes; k++) {
             uint32_t at = (uint32_t)n->acks[k].durable.v;
 
-            if (k == i || n->acks[k].inc != n->writing)
+            if (k == i || n->acks[k].inc != n->writing || (k == w->lazy && world_chance(w, 90)))
                 continue;
             if (at < n->end)
                 at++;
             else if (!world_chance(w, 10))
                 continue;
-            post(w, (struct world_message){ .to = w->node[k].id,
-                                            .from = n->id,
-                                            .kind = WM_FRAME,
-                                            .inc = n->writing,
-                                            .pos = at,
-                                            .tag = n->log[at],
-                                            .tag_before = n->log[at - (at > 0)],
-                                            .published = n->acked });
+            world_post(w, (struct world_message){ .to = w->node[k].id,
+                                                  .from = n->id,
+                                                  .kind = WM_FRAME,
+                                                  .inc = n->writing,
+                                                  .pos = at,
+                                                  .tag = n->log[at],
+                                                  .tag_before = n->log[at - (at > 0)],
+                                                  .published = n->acked });
         }
-        acknowledge(w, n);
+        world_acknowledge(w, n);
     }
     w->work_at = w->now + 10 * MS + world_random(w, 20 * MS);
 }
@@ -692,11 +350,11 @@ node_step(struct world *w, struct world_node *n)
     if (!n->up || n->paused_until > w->now)
         return false;
     if (n->head < n->queue.count && n->act_at <= w->now) {
-        act_next(w, n);
+        world_act_next(w, n);
         return true;
     }
     if (n->op != OP_NONE && n->op_at <= w->now && n->head == n->queue.count) {
-        finish_op(w, n);
+        world_finish_op(w, n);
         return true;
     }
     if (n->tick_at <= w->now) {

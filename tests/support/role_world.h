@@ -78,6 +78,7 @@ struct world {
     int nodes;
     bool faults; /* loss, repetition, long delays, slow actions */
     bool verbose;
+    int lazy; /* frames seldom go to this node; -1: none */
     struct world_node node[WORLD_NODES_MAX];
     bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
     struct world_message flight[WORLD_FLIGHT_MAX];
