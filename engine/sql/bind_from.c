@@ -255,7 +255,7 @@ bind_table_item(struct binder *b, const struct ast_table *t, struct from **out)
     const struct cat_table *table;
     const char *schema = NULL;
     struct bound_cte *cte = NULL;
-    struct rte *rte;
+    struct rte *rte = NULL;
     int32_t level;
     int rc = 0;
 
