@@ -16,7 +16,7 @@ exec_check_interrupt(const struct exec *x)
 /* ---- nodes ------------------------------------------------------------------------------------
  */
 
-static node_init_fn *
+static exec_node_init_fn *
 init_of(enum plan_kind kind)
 {
     switch (kind) {
@@ -57,9 +57,9 @@ init_of(enum plan_kind kind)
 }
 
 int
-node_open(struct exec *x, const struct plan_node *plan, struct node **out)
+exec_node_open(struct exec *x, const struct plan_node *plan, struct exec_node **out)
 {
-    struct node *n = ARENA_NEW(&x->arena, struct node);
+    struct exec_node *n = ARENA_NEW(&x->arena, struct exec_node);
     int rc = fiber_check_depth();
 
     n->plan = plan;
@@ -67,10 +67,10 @@ node_open(struct exec *x, const struct plan_node *plan, struct node **out)
     arena_init(&n->scratch, x->ctx.memory);
     arena_init(&n->out, x->ctx.memory);
     n->sel = ARENA_ARRAY(&x->arena, uint16_t, BATCH_ROWS_MAX);
-    n->child = ARENA_ARRAY(&x->arena, struct node *, plan->child_count + 1);
+    n->child = ARENA_ARRAY(&x->arena, struct exec_node *, plan->child_count + 1);
     *out = n;
     for (int32_t i = 0; i < plan->child_count && rc == 0; i++)
-        rc = node_open(x, plan->child[i], &n->child[i]);
+        rc = exec_node_open(x, plan->child[i], &n->child[i]);
     if (rc != 0)
         return rc;
     if (plan->filter != NULL)
@@ -84,12 +84,12 @@ node_open(struct exec *x, const struct plan_node *plan, struct node **out)
 }
 
 void
-node_close(struct node *n)
+exec_node_close(struct exec_node *n)
 {
     if (n == NULL)
         return;
     for (int32_t i = 0; i < n->plan->child_count; i++)
-        node_close(n->child[i]);
+        exec_node_close(n->child[i]);
     if (n->close != NULL)
         n->close(n);
     arena_fini(&n->scratch);
@@ -97,13 +97,13 @@ node_close(struct node *n)
 }
 
 int
-node_rescan(struct node *n)
+exec_node_rescan(struct exec_node *n)
 {
     return n->rescan(n);
 }
 
 static int
-node_filter(struct node *n, struct batch *b)
+exec_node_filter(struct exec_node *n, struct batch *b)
 {
     uint32_t passed;
     int rc = vexpr_filter(n->x, n->filter, b, b->sel, b->sel_count, &n->out, n->sel, &passed);
@@ -114,7 +114,7 @@ node_filter(struct node *n, struct batch *b)
 }
 
 static int
-node_project(struct node *n, struct batch **b)
+exec_node_project(struct exec_node *n, struct batch **b)
 {
     uint32_t count = (uint32_t)n->plan->project_count;
     struct batch *p = ARENA_NEW(&n->out, struct batch);
@@ -135,7 +135,7 @@ node_project(struct node *n, struct batch **b)
 }
 
 int
-node_next(struct node *n, struct batch **out)
+exec_node_next(struct exec_node *n, struct batch **out)
 {
     for (;;) {
         int rc = exec_check_interrupt(n->x);
@@ -147,12 +147,12 @@ node_next(struct node *n, struct batch **out)
         arena_reset(&n->out);
         rc = n->next(n, out);
         if (rc == 0 && n->filter != NULL)
-            rc = node_filter(n, *out);
+            rc = exec_node_filter(n, *out);
         if (rc != 0)
             return rc;
         if ((*out)->sel_count == 0)
             continue;
-        return n->project != NULL ? node_project(n, out) : 0;
+        return n->project != NULL ? exec_node_project(n, out) : 0;
     }
 }
 
@@ -171,7 +171,7 @@ exec_open(struct plan *plan, const struct exec_ctx *ctx, struct exec **out)
     x->outer = ARENA_ARRAY(&x->arena, struct datum, plan->outer_count + 1);
     x->subplans = ARENA_ARRAY(&x->arena, struct subplan_state, plan->subplan_count + 1);
     x->ctes = ARENA_ARRAY(&x->arena, struct row_list *, plan->cte_count + 1);
-    rc = node_open(x, plan->root, &x->root);
+    rc = exec_node_open(x, plan->root, &x->root);
     if (rc != 0) {
         struct diag why = *diag_last();
 
@@ -203,7 +203,7 @@ exec_next(struct exec *x, const struct batch **out)
 
     if (x->ended)
         return ERR_END;
-    rc = node_next(x->root, &b);
+    rc = exec_node_next(x->root, &b);
     if (rc == ERR_END) {
         x->ended = true;
         rc = run_writing_ctes(x);
@@ -225,7 +225,7 @@ exec_close(struct exec *x)
 {
     if (x == NULL)
         return;
-    node_close(x->root);
+    exec_node_close(x->root);
     subplans_close(x);
     for (int32_t i = 0; i < x->plan->cte_count; i++)
         row_list_free(x->ctes[i]);

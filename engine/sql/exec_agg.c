@@ -59,7 +59,7 @@ state_new(struct aggregate *s, size_t group)
 
 /* The group of each row of the selection. */
 static int
-find_groups(struct node *n, struct aggregate *s, struct batch *b, size_t *groups)
+find_groups(struct exec_node *n, struct aggregate *s, struct batch *b, size_t *groups)
 {
     uint32_t count = (uint32_t)n->plan->u.aggregate.key_count;
     struct vec *keys[ROW_TABLE_KEYS_MAX];
@@ -113,8 +113,8 @@ is_new(struct agg_state *g, size_t group, const struct datum *args, bool *yes)
 }
 
 static int
-keep_ordered(struct node *n, struct agg_state *g, size_t group, const struct batch *b, uint32_t r,
-             const struct datum *args)
+keep_ordered(struct exec_node *n, struct agg_state *g, size_t group, const struct batch *b,
+             uint32_t r, const struct datum *args)
 {
     struct datum row[ROW_TABLE_KEYS_MAX * 2], columns[ROW_COLUMNS_MAX];
     struct eval v = {
@@ -136,7 +136,7 @@ keep_ordered(struct node *n, struct agg_state *g, size_t group, const struct bat
 }
 
 static int
-step_slow(struct node *n, struct aggregate *s, struct agg_state *g, const struct batch *b,
+step_slow(struct exec_node *n, struct aggregate *s, struct agg_state *g, const struct batch *b,
           const uint16_t *sel, uint32_t count, struct vec *const *args, const size_t *groups)
 {
     struct datum row[ROW_TABLE_KEYS_MAX];
@@ -160,7 +160,7 @@ step_slow(struct node *n, struct aggregate *s, struct agg_state *g, const struct
 }
 
 static int
-step_fast(struct node *n, struct aggregate *s, struct agg_state *g, const uint16_t *sel,
+step_fast(struct exec_node *n, struct aggregate *s, struct agg_state *g, const uint16_t *sel,
           uint32_t count, struct vec *const *args, const size_t *groups)
 {
     const struct vec **in = ARENA_ARRAY(&n->scratch, const struct vec *, g->plan->arg_count + 1);
@@ -176,7 +176,7 @@ step_fast(struct node *n, struct aggregate *s, struct agg_state *g, const uint16
 }
 
 static int
-step_agg(struct node *n, struct aggregate *s, struct agg_state *g, struct batch *b,
+step_agg(struct exec_node *n, struct aggregate *s, struct agg_state *g, struct batch *b,
          const size_t *groups)
 {
     struct vec *args[ROW_TABLE_KEYS_MAX];
@@ -230,7 +230,7 @@ compare_ordered(const void *pa, const void *pb, void *arg)
 }
 
 static int
-step_ordered(struct node *n, struct aggregate *s, struct agg_state *g)
+step_ordered(struct exec_node *n, struct aggregate *s, struct agg_state *g)
 {
     union {
         const void *in;
@@ -250,7 +250,7 @@ step_ordered(struct node *n, struct aggregate *s, struct agg_state *g)
  */
 
 static int
-aggregate_fill(struct node *n, struct aggregate *s)
+aggregate_fill(struct exec_node *n, struct aggregate *s)
 {
     const struct plan_aggregate *p = &n->plan->u.aggregate;
     size_t *groups = ARENA_ARRAY(&n->x->arena, size_t, BATCH_ROWS_MAX);
@@ -265,7 +265,7 @@ aggregate_fill(struct node *n, struct aggregate *s)
         if (rc == 0)
             rc = state_new(s, 0);
     }
-    while (rc == 0 && (rc = node_next(n->child[0], &b)) == 0) {
+    while (rc == 0 && (rc = exec_node_next(n->child[0], &b)) == 0) {
         arena_reset(&n->scratch);
         rc = find_groups(n, s, b, groups);
         for (int32_t i = 0; i < p->agg_count && rc == 0; i++)
@@ -282,7 +282,7 @@ aggregate_fill(struct node *n, struct aggregate *s)
 }
 
 static int
-aggregate_row(struct node *n, struct aggregate *s, struct batch *b, uint32_t row)
+aggregate_row(struct exec_node *n, struct aggregate *s, struct batch *b, uint32_t row)
 {
     const struct plan_aggregate *p = &n->plan->u.aggregate;
     int rc = 0;
@@ -302,7 +302,7 @@ aggregate_row(struct node *n, struct aggregate *s, struct batch *b, uint32_t row
 }
 
 static int
-aggregate_next(struct node *n, struct batch **out)
+aggregate_next(struct exec_node *n, struct batch **out)
 {
     const struct plan_aggregate *p = &n->plan->u.aggregate;
     struct aggregate *s = n->state;
@@ -326,7 +326,7 @@ aggregate_next(struct node *n, struct batch **out)
 }
 
 static void
-aggregate_close(struct node *n)
+aggregate_close(struct exec_node *n)
 {
     struct aggregate *s = n->state;
 
@@ -340,7 +340,7 @@ aggregate_close(struct node *n)
 }
 
 static void
-agg_open(struct node *n, struct aggregate *s, const struct plan_agg *p, struct agg_state *g)
+agg_open(struct exec_node *n, struct aggregate *s, const struct plan_agg *p, struct agg_state *g)
 {
     struct exec *x = n->x;
     struct plan_column *columns =
@@ -379,7 +379,7 @@ agg_open(struct node *n, struct aggregate *s, const struct plan_agg *p, struct a
 }
 
 static int
-aggregate_open(struct node *n)
+aggregate_open(struct exec_node *n)
 {
     const struct plan_aggregate *p = &n->plan->u.aggregate;
     struct aggregate *s = n->state;
@@ -404,15 +404,15 @@ aggregate_open(struct node *n)
 }
 
 static int
-aggregate_rescan(struct node *n)
+aggregate_rescan(struct exec_node *n)
 {
     aggregate_close(n);
     (void)aggregate_open(n);
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 int
-aggregate_init(struct node *n)
+aggregate_init(struct exec_node *n)
 {
     const struct plan_aggregate *p = &n->plan->u.aggregate;
 

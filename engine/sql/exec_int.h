@@ -14,25 +14,25 @@
 /* ---- a run ----------------------------------------------------------------------------------- */
 
 /* An operator's state. `next` fills a batch of the node's raw rows, before filter and project. */
-struct node {
+struct exec_node {
     const struct plan_node *plan;
     struct exec *x;
-    struct node **child;
-    int (*next)(struct node *n, struct batch **out); /* ERR_END at the end; parks */
-    int (*rescan)(struct node *n);                   /* starts over, with the outer slots of now */
-    void (*close)(struct node *n);                   /* NULL: nothing beyond the run's arena */
-    void *state;                                     /* the operator's own */
-    struct arena scratch;                            /* emptied before each raw batch */
-    struct arena out; /* emptied before each filtered and projected batch */
-    uint16_t *sel;    /* room for a selection */
+    struct exec_node **child;
+    int (*next)(struct exec_node *n, struct batch **out); /* ERR_END at the end; parks */
+    int (*rescan)(struct exec_node *n); /* starts over, with the outer slots of now */
+    void (*close)(struct exec_node *n); /* NULL: nothing beyond the run's arena */
+    void *state;                        /* the operator's own */
+    struct arena scratch;               /* emptied before each raw batch */
+    struct arena out;                   /* emptied before each filtered and projected batch */
+    uint16_t *sel;                      /* room for a selection */
     struct vexpr *filter, **project;
     uint32_t value_width; /* PLAN_VALUES: columns of its rows */
     struct plan_column *value_columns;
 };
 
 struct subplan_state {
-    struct node *root; /* NULL: not opened yet */
-    bool has_result;   /* kept result of one without binds */
+    struct exec_node *root; /* NULL: not opened yet */
+    bool has_result;        /* kept result of one without binds */
     struct datum scalar;
     bool exists;
     struct row_list *rows; /* of ANY, ALL, ARRAY */
@@ -42,7 +42,7 @@ struct exec {
     struct plan *plan;
     struct exec_ctx ctx;
     struct arena arena; /* everything that lives as long as the run */
-    struct node *root;
+    struct exec_node *root;
     struct datum *outer; /* plan->outer_count */
     struct subplan_state *subplans;
     struct row_list **ctes; /* NULL: not run yet */
@@ -54,21 +54,21 @@ struct exec {
 };
 
 MUST_CHECK
-int node_open(struct exec *x, const struct plan_node *plan, struct node **out);
+int exec_node_open(struct exec *x, const struct plan_node *plan, struct exec_node **out);
 /* The next batch, filtered and projected; never empty. */
 MUST_CHECK
-int node_next(struct node *n, struct batch **out);
+int exec_node_next(struct exec_node *n, struct batch **out);
 MUST_CHECK
-int node_rescan(struct node *n);
-void node_close(struct node *n);
+int exec_node_rescan(struct exec_node *n);
+void exec_node_close(struct exec_node *n);
 MUST_CHECK
 int exec_check_interrupt(const struct exec *x);
 
 /* An operator's constructor sets next, rescan, close, state; children are open already. */
-typedef int node_init_fn(struct node *n);
-node_init_fn scan_init, values_init, function_init, cte_scan_init, project_init, aggregate_init,
-    sort_init, distinct_init, limit_init, lock_rows_init, materialize_init, hash_join_init,
-    nest_loop_init, set_op_init, modify_init;
+typedef int exec_node_init_fn(struct exec_node *n);
+exec_node_init_fn scan_init, values_init, function_init, cte_scan_init, project_init,
+    aggregate_init, sort_init, distinct_init, limit_init, lock_rows_init, materialize_init,
+    hash_join_init, nest_loop_init, set_op_init, modify_init;
 
 /* ---- one row's expressions: exec_eval.c -------------------------------------------------------
  */
@@ -139,14 +139,14 @@ MUST_CHECK
 int row_list_add_batch(struct row_list *l, const struct batch *b);
 /* All rows of a node. */
 MUST_CHECK
-int row_list_drain(struct row_list *l, struct node *n);
+int row_list_drain(struct row_list *l, struct exec_node *n);
 /* The next rows from *at on as a batch in the arena; ERR_END. */
 MUST_CHECK
 int row_list_batch(const struct row_list *l, size_t *at, struct arena *a, struct batch **out);
 void batch_row_datums(const struct batch *b, uint32_t row, struct datum *out);
 /* Fills row `row` of the batch. */
 void batch_set_row(struct batch *b, uint32_t row, const struct datum *values);
-struct batch *batch_for(struct node *n, const struct plan_column *columns, uint32_t count);
+struct batch *batch_for(struct exec_node *n, const struct plan_column *columns, uint32_t count);
 
 /* ---- hash tables of rows: exec_table.c --------------------------------------------------------
  */

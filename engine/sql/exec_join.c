@@ -43,7 +43,7 @@ is_anti(enum plan_join j)
 }
 
 static int
-join_on(struct node *n, struct join *s, bool *pass)
+join_on(struct exec_node *n, struct join *s, bool *pass)
 {
     const struct expr *on = n->plan->u.join.on;
     struct eval v = {
@@ -56,7 +56,7 @@ join_on(struct node *n, struct join *s, bool *pass)
 
 /* What a right row is worth for the left row under way: it is yielded, or it settles the row. */
 static void
-emit(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
+emit(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows)
 {
     struct datum copy[ROW_COLUMNS_MAX];
     uint32_t width = s->left_width + (s->yields_right ? s->right_width : 0);
@@ -75,7 +75,7 @@ set_right_null(struct join *s)
 
 /* A left row of which all right rows have been seen. */
 static void
-left_done(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
+left_done(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows)
 {
     enum plan_join j = n->plan->u.join.join;
 
@@ -92,7 +92,7 @@ left_done(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
 
 /* True when the row under way needs no further right rows. */
 static bool
-on_match(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
+on_match(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows)
 {
     enum plan_join j = n->plan->u.join.join;
 
@@ -104,14 +104,14 @@ on_match(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
 }
 
 static int
-next_left(struct node *n, struct join *s)
+next_left(struct exec_node *n, struct join *s)
 {
     int rc = 0;
 
     while (s->left == NULL || s->left_at == s->left->sel_count) {
         s->left_at = 0;
         s->left = NULL;
-        rc = node_next(n->child[0], &s->left);
+        rc = exec_node_next(n->child[0], &s->left);
         if (rc != 0)
             return rc;
         s->left_fresh = true;
@@ -123,13 +123,13 @@ next_left(struct node *n, struct join *s)
 }
 
 static struct batch *
-join_batch(struct node *n, struct join *s)
+join_batch(struct exec_node *n, struct join *s)
 {
     return batch_for(n, n->value_columns, s->left_width + (s->yields_right ? s->right_width : 0));
 }
 
 static void
-join_columns(struct node *n, struct join *s)
+join_columns(struct exec_node *n, struct join *s)
 {
     const struct plan_node *l = n->child[0]->plan, *r = n->child[1]->plan;
     enum plan_join j = n->plan->u.join.join;
@@ -172,7 +172,7 @@ null_equal(const struct plan_join_node *p, int32_t key)
 
 /* A key with a null matches nothing: the row is kept for FULL alone. */
 static int
-build_row(struct node *n, struct join *s, struct vec *const *keys, uint32_t r,
+build_row(struct exec_node *n, struct join *s, struct vec *const *keys, uint32_t r,
           const struct batch *b)
 {
     const struct plan_join_node *p = &n->plan->u.join;
@@ -203,13 +203,13 @@ build_row(struct node *n, struct join *s, struct vec *const *keys, uint32_t r,
 }
 
 static int
-hash_build(struct node *n, struct join *s)
+hash_build(struct exec_node *n, struct join *s)
 {
     const struct plan_join_node *p = &n->plan->u.join;
     struct batch *b;
     int rc;
 
-    while ((rc = node_next(n->child[1], &b)) == 0) {
+    while ((rc = exec_node_next(n->child[1], &b)) == 0) {
         for (int32_t i = 0; i < p->key_count && rc == 0; i++)
             rc = vexpr_eval(n->x, s->right_keys[i], b, b->sel, b->sel_count, &n->scratch,
                             &s->key_vecs[i]);
@@ -231,7 +231,7 @@ hash_build(struct node *n, struct join *s)
 
 /* Sets the chain of the left row under way; *passes: it can be settled without looking. */
 static void
-probe(struct node *n, struct join *s)
+probe(struct exec_node *n, struct join *s)
 {
     const struct plan_join_node *p = &n->plan->u.join;
     struct datum key[ROW_TABLE_KEYS_MAX];
@@ -252,7 +252,7 @@ probe(struct node *n, struct join *s)
 }
 
 static int
-left_keys(struct node *n, struct join *s)
+left_keys(struct exec_node *n, struct join *s)
 {
     const struct plan_join_node *p = &n->plan->u.join;
     int rc = 0;
@@ -268,7 +268,7 @@ left_keys(struct node *n, struct join *s)
 }
 
 static int
-probe_row(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
+probe_row(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows)
 {
     while (s->chain != 0 && *rows < BATCH_ROWS_MAX) {
         size_t at = s->chain - 1;
@@ -291,7 +291,7 @@ probe_row(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
 
 /* FULL: right rows that nothing matched. */
 static void
-emit_unmatched(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
+emit_unmatched(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows)
 {
     for (; s->unmatched < s->rows->count && *rows < BATCH_ROWS_MAX; s->unmatched++) {
         if (s->right_matched[s->unmatched])
@@ -305,7 +305,7 @@ emit_unmatched(struct node *n, struct join *s, struct batch *b, uint32_t *rows)
 }
 
 static int
-hash_join_next(struct node *n, struct batch **out)
+hash_join_next(struct exec_node *n, struct batch **out)
 {
     struct join *s = n->state;
     struct batch *b;
@@ -344,7 +344,7 @@ hash_join_next(struct node *n, struct batch **out)
 }
 
 static void
-join_close(struct node *n)
+join_close(struct exec_node *n)
 {
     struct join *s = n->state;
 
@@ -357,7 +357,7 @@ join_close(struct node *n)
 }
 
 static void
-hash_join_open(struct node *n)
+hash_join_open(struct exec_node *n)
 {
     const struct plan_join_node *p = &n->plan->u.join;
     struct join *s = n->state;
@@ -379,17 +379,17 @@ hash_join_open(struct node *n)
 }
 
 static int
-hash_join_rescan(struct node *n)
+hash_join_rescan(struct exec_node *n)
 {
-    int rc = node_rescan(n->child[0]);
+    int rc = exec_node_rescan(n->child[0]);
 
     join_close(n);
     hash_join_open(n);
-    return rc != 0 ? rc : node_rescan(n->child[1]);
+    return rc != 0 ? rc : exec_node_rescan(n->child[1]);
 }
 
 int
-hash_join_init(struct node *n)
+hash_join_init(struct exec_node *n)
 {
     if (n->plan->u.join.key_count >= ROW_TABLE_KEYS_MAX)
         return DIAG(ERR_LIMIT, "a join over more than %d columns", ROW_TABLE_KEYS_MAX - 1);
@@ -405,7 +405,7 @@ hash_join_init(struct node *n)
  */
 
 static int
-loop_start_right(struct node *n, struct join *s)
+loop_start_right(struct exec_node *n, struct join *s)
 {
     const struct plan_join_node *p = &n->plan->u.join;
     struct eval v = { .x = n->x,
@@ -425,13 +425,13 @@ loop_start_right(struct node *n, struct join *s)
                 &s->key_arena, &d, (enum type_rep)type_get(p->binds[i].value->type.oid)->rep);
     }
     s->right = NULL;
-    return rc != 0 ? rc : node_rescan(n->child[1]);
+    return rc != 0 ? rc : exec_node_rescan(n->child[1]);
 }
 
 /* Goes over right rows until the batch is full (but for one row, which an unmatched left row may
  * need) or the left row is done. */
 static int
-loop_row(struct node *n, struct join *s, struct batch *b, uint32_t *rows, bool *done)
+loop_row(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows, bool *done)
 {
     *done = false;
     while (*rows < BATCH_ROWS_MAX - 1 && !*done) {
@@ -440,7 +440,7 @@ loop_row(struct node *n, struct join *s, struct batch *b, uint32_t *rows, bool *
 
         if (s->right == NULL || s->right_at == s->right->sel_count) {
             s->right_at = 0;
-            rc = node_next(n->child[1], &s->right);
+            rc = exec_node_next(n->child[1], &s->right);
             *done = rc == ERR_END;
             if (*done)
                 return 0;
@@ -457,7 +457,7 @@ loop_row(struct node *n, struct join *s, struct batch *b, uint32_t *rows, bool *
 }
 
 static int
-nest_loop_next(struct node *n, struct batch **out)
+nest_loop_next(struct exec_node *n, struct batch **out)
 {
     struct join *s = n->state;
     struct batch *b = join_batch(n, s);
@@ -489,18 +489,18 @@ nest_loop_next(struct node *n, struct batch **out)
 }
 
 static int
-nest_loop_rescan(struct node *n)
+nest_loop_rescan(struct exec_node *n)
 {
     struct join *s = n->state;
 
     s->left = NULL;
     s->right = NULL;
     s->in_row = false;
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 int
-nest_loop_init(struct node *n)
+nest_loop_init(struct exec_node *n)
 {
     struct join *s = ARENA_NEW(&n->x->arena, struct join);
 

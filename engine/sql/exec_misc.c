@@ -14,7 +14,7 @@ struct values {
 };
 
 static int
-values_next(struct node *n, struct batch **out)
+values_next(struct exec_node *n, struct batch **out)
 {
     const struct plan_values *p = &n->plan->u.values;
     struct values *s = n->state;
@@ -42,7 +42,7 @@ values_next(struct node *n, struct batch **out)
 }
 
 static int
-values_rescan(struct node *n)
+values_rescan(struct exec_node *n)
 {
     ((struct values *)n->state)->at = 0;
     return 0;
@@ -51,7 +51,7 @@ values_rescan(struct node *n)
 /* With a projection the node's output columns are not those of its rows: their types come from the
  * first row then. */
 int
-values_init(struct node *n)
+values_init(struct exec_node *n)
 {
     const struct plan_values *p = &n->plan->u.values;
 
@@ -74,7 +74,7 @@ struct series {
 };
 
 static int
-series_start(struct node *n, struct series *s)
+series_start(struct exec_node *n, struct series *s)
 {
     const struct plan_function *p = &n->plan->u.function;
     struct datum d[3] = { { .i = 0 }, { .i = 0 }, datum_int(1) };
@@ -97,7 +97,7 @@ series_start(struct node *n, struct series *s)
 }
 
 static int
-series_next(struct node *n, struct batch **out)
+series_next(struct exec_node *n, struct batch **out)
 {
     struct series *s = n->state;
     struct plan_column column = { { n->plan->u.function.func->result, -1 } };
@@ -127,14 +127,14 @@ series_next(struct node *n, struct batch **out)
 }
 
 static int
-series_rescan(struct node *n)
+series_rescan(struct exec_node *n)
 {
     memset(n->state, 0, sizeof(struct series));
     return 0;
 }
 
 int
-function_init(struct node *n)
+function_init(struct exec_node *n)
 {
     const struct func *f = n->plan->u.function.func;
 
@@ -151,19 +151,19 @@ function_init(struct node *n)
  */
 
 static int
-project_next(struct node *n, struct batch **out)
+project_next(struct exec_node *n, struct batch **out)
 {
-    return node_next(n->child[0], out);
+    return exec_node_next(n->child[0], out);
 }
 
 static int
-child_rescan(struct node *n)
+child_rescan(struct exec_node *n)
 {
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 int
-project_init(struct node *n)
+project_init(struct exec_node *n)
 {
     n->next = project_next;
     n->rescan = child_rescan;
@@ -179,7 +179,7 @@ struct limit {
 };
 
 static int
-limit_value(struct node *n, struct expr *e, const char *what, uint64_t none, uint64_t *out)
+limit_value(struct exec_node *n, struct expr *e, const char *what, uint64_t none, uint64_t *out)
 {
     struct datum d;
     int rc;
@@ -197,7 +197,7 @@ limit_value(struct node *n, struct expr *e, const char *what, uint64_t none, uin
 }
 
 static int
-limit_start(struct node *n, struct limit *s)
+limit_start(struct exec_node *n, struct limit *s)
 {
     const struct plan_limit *p = &n->plan->u.limit;
     int rc = limit_value(n, p->limit, "LIMIT", UINT64_MAX, &s->left);
@@ -209,14 +209,14 @@ limit_start(struct node *n, struct limit *s)
 }
 
 static int
-limit_next(struct node *n, struct batch **out)
+limit_next(struct exec_node *n, struct batch **out)
 {
     struct limit *s = n->state;
     struct batch *b;
     uint32_t from;
     int rc = s->started ? 0 : limit_start(n, s);
 
-    while (rc == 0 && s->left > 0 && (rc = node_next(n->child[0], &b)) == 0) {
+    while (rc == 0 && s->left > 0 && (rc = exec_node_next(n->child[0], &b)) == 0) {
         if (s->skip >= b->sel_count) {
             s->skip -= b->sel_count;
             continue;
@@ -235,14 +235,14 @@ limit_next(struct node *n, struct batch **out)
 }
 
 static int
-limit_rescan(struct node *n)
+limit_rescan(struct exec_node *n)
 {
     memset(n->state, 0, sizeof(struct limit));
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 int
-limit_init(struct node *n)
+limit_init(struct exec_node *n)
 {
     if (n->plan->u.limit.with_ties)
         return DIAG(ERR_NOT_SUPPORTED, "FETCH FIRST WITH TIES is not supported yet");
@@ -261,7 +261,7 @@ struct kept {
 };
 
 static int
-materialize_next(struct node *n, struct batch **out)
+materialize_next(struct exec_node *n, struct batch **out)
 {
     struct kept *s = n->state;
 
@@ -278,20 +278,20 @@ materialize_next(struct node *n, struct batch **out)
 }
 
 static int
-materialize_rescan(struct node *n)
+materialize_rescan(struct exec_node *n)
 {
     ((struct kept *)n->state)->at = 0;
     return 0;
 }
 
 static void
-materialize_close(struct node *n)
+materialize_close(struct exec_node *n)
 {
     row_list_free(((struct kept *)n->state)->rows);
 }
 
 int
-materialize_init(struct node *n)
+materialize_init(struct exec_node *n)
 {
     n->state = ARENA_NEW(&n->x->arena, struct kept);
     n->next = materialize_next;
@@ -304,7 +304,7 @@ materialize_init(struct node *n)
  */
 
 static int
-cte_next(struct node *n, struct batch **out)
+cte_next(struct exec_node *n, struct batch **out)
 {
     struct kept *s = n->state;
 
@@ -318,7 +318,7 @@ cte_next(struct node *n, struct batch **out)
 }
 
 int
-cte_scan_init(struct node *n)
+cte_scan_init(struct exec_node *n)
 {
     n->state = ARENA_NEW(&n->x->arena, struct kept);
     n->next = cte_next;

@@ -20,7 +20,7 @@ struct modify {
 };
 
 static struct eval
-eval_over(struct node *n, struct modify *s, const struct datum *columns)
+eval_over(struct exec_node *n, struct modify *s, const struct datum *columns)
 {
     return (struct eval){
         .x = n->x, .ctx = &n->x->ctx, .columns = columns, .outer = n->x->outer, .arena = &s->row
@@ -31,7 +31,7 @@ eval_over(struct node *n, struct modify *s, const struct datum *columns)
  * -------------------------------------------------------------------------- */
 
 static int
-check_constraints(struct node *n, struct modify *s, const struct datum *values)
+check_constraints(struct exec_node *n, struct modify *s, const struct datum *values)
 {
     const struct cat_table *t = s->plan->table;
 
@@ -56,7 +56,7 @@ check_constraints(struct node *n, struct modify *s, const struct datum *values)
 
 /* The written row, then the input row. */
 static int
-return_row(struct node *n, struct modify *s, const struct datum *written)
+return_row(struct exec_node *n, struct modify *s, const struct datum *written)
 {
     uint32_t width = s->plan->table->column_count;
     struct datum *out = ARENA_ARRAY(&s->row, struct datum, s->plan->returning_count + 1);
@@ -78,7 +78,7 @@ return_row(struct node *n, struct modify *s, const struct datum *written)
 /* Puts the table's columns of the newest version in their places in the input row, and asks the
  * condition again. *gone: the row is no more, or is not meant any more. */
 static int
-refresh(struct node *n, struct modify *s, const struct plan_target *t, struct slice key,
+refresh(struct exec_node *n, struct modify *s, const struct plan_target *t, struct slice key,
         const struct txn_row *row, struct datum *input, struct datum *values, bool *gone)
 {
     struct eval v = eval_over(n, s, input);
@@ -103,7 +103,7 @@ refresh(struct node *n, struct modify *s, const struct plan_target *t, struct sl
  * --------------------------------------------------------------------------------------- */
 
 static int
-upsert(struct node *n, struct modify *s, struct slice key)
+upsert(struct exec_node *n, struct modify *s, struct slice key)
 {
     const struct cat_table *t = s->plan->table;
     struct datum *both = ARENA_ARRAY(&s->row, struct datum, 2 * t->column_count + 1);
@@ -148,7 +148,7 @@ upsert(struct node *n, struct modify *s, struct slice key)
 }
 
 static int
-insert_values(struct node *n, struct modify *s)
+insert_values(struct exec_node *n, struct modify *s)
 {
     struct eval v = eval_over(n, s, s->input);
     int rc = 0;
@@ -163,7 +163,7 @@ insert_values(struct node *n, struct modify *s)
 /* With ON CONFLICT the attempt is undone to a savepoint when an index refuses it, since the row
  * itself was written before. */
 static int
-insert_row(struct node *n, struct modify *s)
+insert_row(struct exec_node *n, struct modify *s)
 {
     bool conflict_ok = s->plan->conflict != AST_CONFLICT_NONE;
     enum write_outcome outcome;
@@ -199,7 +199,7 @@ insert_row(struct node *n, struct modify *s)
  * -------------------------------------------------------------------------------- */
 
 static int
-update_row(struct node *n, struct modify *s, struct slice key, const struct txn_row *row)
+update_row(struct exec_node *n, struct modify *s, struct slice key, const struct txn_row *row)
 {
     uint32_t width = s->plan->table->column_count;
     struct eval v = eval_over(n, s, s->input);
@@ -221,7 +221,7 @@ update_row(struct node *n, struct modify *s, struct slice key, const struct txn_
 }
 
 static int
-delete_row(struct node *n, struct modify *s, struct slice key, const struct txn_row *row)
+delete_row(struct exec_node *n, struct modify *s, struct slice key, const struct txn_row *row)
 {
     int rc = write_delete(&s->w, key, row, s->old);
 
@@ -232,7 +232,7 @@ delete_row(struct node *n, struct modify *s, struct slice key, const struct txn_
 
 /* A row that this statement has written already (a join may name it twice) is left alone. */
 static int
-change_row(struct node *n, struct modify *s)
+change_row(struct exec_node *n, struct modify *s)
 {
     const struct plan_target *t = &s->plan->target;
     struct slice key = datum_view(&s->input[t->key_column]);
@@ -259,12 +259,12 @@ change_row(struct node *n, struct modify *s)
  * --------------------------------------------------------------------------------------- */
 
 static int
-modify_all(struct node *n, struct modify *s)
+modify_all(struct exec_node *n, struct modify *s)
 {
     struct batch *b;
     int rc;
 
-    while ((rc = node_next(n->child[0], &b)) == 0) {
+    while ((rc = exec_node_next(n->child[0], &b)) == 0) {
         for (uint32_t k = 0; k < b->sel_count && rc == 0; k++) {
             batch_row_datums(b, batch_row(b, k), s->input);
             rc = n->plan->kind == PLAN_INSERT ? insert_row(n, s) : change_row(n, s);
@@ -278,7 +278,7 @@ modify_all(struct node *n, struct modify *s)
 }
 
 static int
-modify_next(struct node *n, struct batch **out)
+modify_next(struct exec_node *n, struct batch **out)
 {
     struct modify *s = n->state;
     int rc = s->done ? 0 : modify_all(n, s);
@@ -291,14 +291,14 @@ modify_next(struct node *n, struct batch **out)
 }
 
 static int
-modify_rescan(struct node *n)
+modify_rescan(struct exec_node *n)
 {
     (void)n;
     return DIAG(ERR_INTERNAL, "a statement that writes cannot be run twice");
 }
 
 static void
-modify_close(struct node *n)
+modify_close(struct exec_node *n)
 {
     struct modify *s = n->state;
 
@@ -307,7 +307,7 @@ modify_close(struct node *n)
 }
 
 int
-modify_init(struct node *n)
+modify_init(struct exec_node *n)
 {
     struct modify *s = ARENA_NEW(&n->x->arena, struct modify);
     const struct plan_modify *p = &n->plan->u.modify;
@@ -364,7 +364,7 @@ lock_wait_of(enum ast_lock_wait w)
 
 /* *keep: the row is locked and still meant. */
 static int
-lock_input(struct node *n, struct modify *s, bool *keep)
+lock_input(struct exec_node *n, struct modify *s, bool *keep)
 {
     const struct plan_lock_rows *p = &n->plan->u.lock_rows;
 
@@ -398,12 +398,12 @@ lock_input(struct node *n, struct modify *s, bool *keep)
 }
 
 static int
-lock_rows_next(struct node *n, struct batch **out)
+lock_rows_next(struct exec_node *n, struct batch **out)
 {
     struct modify *s = n->state;
     struct batch *b, *locked;
     uint32_t rows = 0;
-    int rc = node_next(n->child[0], &b);
+    int rc = exec_node_next(n->child[0], &b);
 
     if (rc != 0)
         return rc;
@@ -426,13 +426,13 @@ lock_rows_next(struct node *n, struct batch **out)
 }
 
 static int
-lock_rows_rescan(struct node *n)
+lock_rows_rescan(struct exec_node *n)
 {
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 int
-lock_rows_init(struct node *n)
+lock_rows_init(struct exec_node *n)
 {
     struct modify *s = ARENA_NEW(&n->x->arena, struct modify);
 

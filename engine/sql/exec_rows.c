@@ -20,7 +20,7 @@ batch_set_row(struct batch *b, uint32_t row, const struct datum *values)
 }
 
 struct batch *
-batch_for(struct node *n, const struct plan_column *columns, uint32_t count)
+batch_for(struct exec_node *n, const struct plan_column *columns, uint32_t count)
 {
     uint32_t *types = ARENA_ARRAY(&n->scratch, uint32_t, count + 1);
 
@@ -116,12 +116,12 @@ row_list_add_batch(struct row_list *l, const struct batch *b)
 }
 
 int
-row_list_drain(struct row_list *l, struct node *n)
+row_list_drain(struct row_list *l, struct exec_node *n)
 {
     struct batch *b;
     int rc;
 
-    while ((rc = node_next(n, &b)) == 0) {
+    while ((rc = exec_node_next(n, &b)) == 0) {
         rc = row_list_add_batch(l, b);
         if (rc != 0)
             return rc;

@@ -214,7 +214,7 @@ scan_row(struct scan *s, struct batch *b, uint32_t at, struct arena *a)
 }
 
 static int
-scan_next(struct node *n, struct batch **out)
+scan_next(struct exec_node *n, struct batch **out)
 {
     struct scan *s = n->state;
     struct batch *b;
@@ -263,7 +263,7 @@ virtual_row(void *arg, const struct datum *values)
 }
 
 static int
-virtual_next(struct node *n, struct batch **out)
+virtual_next(struct exec_node *n, struct batch **out)
 {
     struct scan *s = n->state;
 
@@ -293,7 +293,7 @@ virtual_next(struct node *n, struct batch **out)
  */
 
 static int
-scan_rescan(struct node *n)
+scan_rescan(struct exec_node *n)
 {
     struct scan *s = n->state;
 
@@ -302,7 +302,7 @@ scan_rescan(struct node *n)
 }
 
 static void
-scan_close(struct node *n)
+scan_close(struct exec_node *n)
 {
     struct scan *s = n->state;
 
@@ -337,7 +337,7 @@ scan_columns(struct scan *s)
 }
 
 int
-scan_init(struct node *n)
+scan_init(struct exec_node *n)
 {
     struct scan *s = ARENA_NEW(&n->x->arena, struct scan);
     int rc;

@@ -41,13 +41,14 @@ count_after(enum ast_set_op op, bool all, uint64_t left, uint64_t right)
 
 /* Counts a child's rows; only those of the first child, or of any of a UNION, make new entries. */
 static int
-count_child(struct node *n, struct set_op *s, struct node *child, uint64_t **counts, bool adds)
+count_child(struct exec_node *n, struct set_op *s, struct exec_node *child, uint64_t **counts,
+            bool adds)
 {
     struct datum row[ROW_TABLE_KEYS_MAX];
     struct batch *b;
     int rc;
 
-    while ((rc = node_next(child, &b)) == 0) {
+    while ((rc = exec_node_next(child, &b)) == 0) {
         for (uint32_t k = 0; k < b->sel_count && rc == 0; k++) {
             bool found = true;
             size_t at = 0;
@@ -71,7 +72,7 @@ count_child(struct node *n, struct set_op *s, struct node *child, uint64_t **cou
 }
 
 static int
-set_op_fill(struct node *n, struct set_op *s)
+set_op_fill(struct exec_node *n, struct set_op *s)
 {
     const struct plan_set_op *p = &n->plan->u.set_op;
     int rc = count_child(n, s, n->child[0], &s->counts, true);
@@ -97,7 +98,7 @@ set_op_fill(struct node *n, struct set_op *s)
 }
 
 static int
-set_op_next(struct node *n, struct batch **out)
+set_op_next(struct exec_node *n, struct batch **out)
 {
     struct set_op *s = n->state;
     struct batch *b;
@@ -121,12 +122,12 @@ set_op_next(struct node *n, struct batch **out)
 }
 
 static int
-union_all_next(struct node *n, struct batch **out)
+union_all_next(struct exec_node *n, struct batch **out)
 {
     struct set_op *s = n->state;
 
     for (; s->child < n->plan->child_count; s->child++) {
-        int rc = node_next(n->child[s->child], out);
+        int rc = exec_node_next(n->child[s->child], out);
 
         if (rc != ERR_END)
             return rc;
@@ -135,7 +136,7 @@ union_all_next(struct node *n, struct batch **out)
 }
 
 static int
-set_op_rescan(struct node *n)
+set_op_rescan(struct exec_node *n)
 {
     struct set_op *s = n->state;
     int rc = 0;
@@ -147,12 +148,12 @@ set_op_rescan(struct node *n)
     if (s->cap != 0)
         memset(s->counts, 0, s->cap * sizeof *s->counts);
     for (int32_t i = 0; i < n->plan->child_count && rc == 0; i++)
-        rc = node_rescan(n->child[i]);
+        rc = exec_node_rescan(n->child[i]);
     return rc;
 }
 
 static void
-set_op_close(struct node *n)
+set_op_close(struct exec_node *n)
 {
     struct set_op *s = n->state;
 
@@ -161,7 +162,7 @@ set_op_close(struct node *n)
 }
 
 int
-set_op_init(struct node *n)
+set_op_init(struct exec_node *n)
 {
     const struct plan_set_op *p = &n->plan->u.set_op;
     const struct plan_node *c = n->child[0]->plan;

@@ -62,7 +62,7 @@ sort_trim(struct sort *s, const struct sort_key *keys)
 }
 
 static int
-sort_add(struct node *n, struct sort *s, struct batch *b)
+sort_add(struct exec_node *n, struct sort *s, struct batch *b)
 {
     struct vec *keys[64];
     struct datum *row = ARENA_ARRAY(&n->scratch, struct datum, s->width + s->key_count + 1);
@@ -83,7 +83,7 @@ sort_add(struct node *n, struct sort *s, struct batch *b)
 }
 
 static int
-sort_fill(struct node *n, struct sort *s)
+sort_fill(struct exec_node *n, struct sort *s)
 {
     const struct plan_sort *p = &n->plan->u.sort;
     const struct plan_node *c = n->child[0]->plan;
@@ -104,7 +104,7 @@ sort_fill(struct node *n, struct sort *s)
     for (uint32_t i = 0; i < s->width; i++)
         columns[s->key_count + i] = c->columns[i];
     s->rows = row_list_new(n->x, columns, s->width + s->key_count);
-    while (rc == 0 && (rc = node_next(n->child[0], &b)) == 0) {
+    while (rc == 0 && (rc = exec_node_next(n->child[0], &b)) == 0) {
         rc = sort_add(n, s, b);
         sort_trim(s, p->keys);
         arena_reset(&n->scratch);
@@ -118,7 +118,7 @@ sort_fill(struct node *n, struct sort *s)
 }
 
 static int
-sort_next(struct node *n, struct batch **out)
+sort_next(struct exec_node *n, struct batch **out)
 {
     const struct plan_node *c = n->child[0]->plan;
     struct sort *s = n->state;
@@ -139,24 +139,24 @@ sort_next(struct node *n, struct batch **out)
 }
 
 static int
-sort_rescan(struct node *n)
+sort_rescan(struct exec_node *n)
 {
     struct sort *s = n->state;
 
     row_list_free(s->rows);
     s->rows = NULL;
     s->at = 0;
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 static void
-sort_close(struct node *n)
+sort_close(struct exec_node *n)
 {
     row_list_free(((struct sort *)n->state)->rows);
 }
 
 int
-sort_init(struct node *n)
+sort_init(struct exec_node *n)
 {
     const struct plan_sort *p = &n->plan->u.sort;
     struct sort *s = ARENA_NEW(&n->x->arena, struct sort);
@@ -185,13 +185,13 @@ struct distinct {
 };
 
 static int
-distinct_next(struct node *n, struct batch **out)
+distinct_next(struct exec_node *n, struct batch **out)
 {
     struct distinct *s = n->state;
     struct batch *b;
     int rc;
 
-    while ((rc = node_next(n->child[0], &b)) == 0) {
+    while ((rc = exec_node_next(n->child[0], &b)) == 0) {
         struct vec *keys[64];
         struct datum row[ROW_TABLE_KEYS_MAX];
 
@@ -222,20 +222,20 @@ distinct_next(struct node *n, struct batch **out)
 }
 
 static int
-distinct_rescan(struct node *n)
+distinct_rescan(struct exec_node *n)
 {
     row_table_reset(((struct distinct *)n->state)->seen);
-    return node_rescan(n->child[0]);
+    return exec_node_rescan(n->child[0]);
 }
 
 static void
-distinct_close(struct node *n)
+distinct_close(struct exec_node *n)
 {
     row_table_free(((struct distinct *)n->state)->seen);
 }
 
 int
-distinct_init(struct node *n)
+distinct_init(struct exec_node *n)
 {
     const struct plan_distinct *p = &n->plan->u.distinct;
     const struct plan_node *c = n->child[0]->plan;

@@ -10,16 +10,16 @@ int
 cte_rows(struct exec *x, int32_t cte, struct row_list **out)
 {
     const struct plan_node *root = x->plan->ctes[cte].root;
-    struct node *n;
+    struct exec_node *n;
     int rc;
 
     if (x->ctes[cte] == NULL) {
         struct row_list *l = row_list_new(x, root->columns, (uint32_t)root->column_count);
 
-        rc = node_open(x, root, &n);
+        rc = exec_node_open(x, root, &n);
         if (rc == 0)
             rc = row_list_drain(l, n);
-        node_close(n);
+        exec_node_close(n);
         if (rc != 0) {
             row_list_free(l);
             return rc;
@@ -48,7 +48,7 @@ subplan_start(const struct eval *v, const struct plan_subplan *p, struct subplan
         x->outer[p->binds[i].slot] =
             datum_copy(v->arena, &d, (enum type_rep)type_get(p->binds[i].value->type.oid)->rep);
     }
-    return s->root == NULL ? node_open(x, p->root, &s->root) : node_rescan(s->root);
+    return s->root == NULL ? exec_node_open(x, p->root, &s->root) : exec_node_rescan(s->root);
 }
 
 static int
@@ -59,14 +59,14 @@ run_scalar(const struct eval *v, const struct plan_subplan *p, struct subplan_st
     int rc;
 
     s->scalar = datum_null();
-    rc = node_next(s->root, &b);
+    rc = exec_node_next(s->root, &b);
     if (rc != 0)
         return rc == ERR_END ? 0 : rc;
     if (b->sel_count > 1)
         goto many;
     s->scalar = vec_get(&b->cols[0], batch_row(b, 0));
     s->scalar = datum_copy(p->bind_count == 0 ? &v->x->arena : v->arena, &s->scalar, rep);
-    rc = node_next(s->root, &b);
+    rc = exec_node_next(s->root, &b);
     if (rc == ERR_END)
         return 0;
     if (rc != 0)
@@ -79,7 +79,7 @@ static int
 run_exists(const struct eval *v, struct subplan_state *s)
 {
     struct batch *b;
-    int rc = node_next(s->root, &b);
+    int rc = exec_node_next(s->root, &b);
 
     (void)v;
     s->exists = rc == 0;
@@ -188,7 +188,7 @@ void
 subplans_close(struct exec *x)
 {
     for (int32_t i = 0; i < x->plan->subplan_count; i++) {
-        node_close(x->subplans[i].root);
+        exec_node_close(x->subplans[i].root);
         row_list_free(x->subplans[i].rows);
     }
 }
