@@ -25,7 +25,7 @@ memtable_new(struct env *env, struct budget *budget)
     atomic_init(&mt->refs, 1);
     for (int i = 0; i < MEMTABLE_LANES; i++)
         mt->lanes[i].chunk_size = CHUNK_MIN;
-    node_init(&mt->first.node, 0, NULL);
+    memtable_node_init(&mt->first.node, 0, NULL);
     atomic_init(&mt->root, &mt->first.node);
     return mt;
 }

@@ -77,7 +77,7 @@ void *memtable_alloc(struct memtable *mt, unsigned lane, size_t size, size_t ali
 
 /* ---- the tree (memtable_tree.c) ------------------------------------------------------------- */
 
-void node_init(struct node *n, unsigned level, struct memtable_entry *low);
+void memtable_node_init(struct node *n, unsigned level, struct memtable_entry *low);
 /* The counter to validate against, once the node is not latched. */
 uint64_t node_read(struct memtable *mt, struct node *n);
 static inline bool

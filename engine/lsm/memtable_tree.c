@@ -67,7 +67,7 @@ node_unlatch(struct node *n)
 /* ---- search --------------------------------------------------------------------------------- */
 
 void
-node_init(struct node *n, unsigned level, struct memtable_entry *low)
+memtable_node_init(struct node *n, unsigned level, struct memtable_entry *low)
 {
     atomic_init(&n->version, 0);
     atomic_init(&n->count, 0);
@@ -314,7 +314,7 @@ split_latched(struct memtable *mt, struct node *parent, struct node *n, struct i
     unsigned from = split_point(n);
     struct memtable_entry *separator = LOAD(n->entry[from]);
 
-    node_init(&right->node, n->level, separator);
+    memtable_node_init(&right->node, n->level, separator);
     STORE(right->node.high, LOAD(n->high));
     STORE(right->node.skip, (uint16_t)fences_skip(separator, LOAD(n->high)));
     if (n->level == 0)
@@ -331,7 +331,7 @@ split_latched(struct memtable *mt, struct node *parent, struct node *n, struct i
         inner_put(parent, separator, &right->node);
         return;
     }
-    node_init(&top->node, n->level + 1u, NULL);
+    memtable_node_init(&top->node, n->level + 1u, NULL);
     slot_set(&top->node, 0, separator);
     STORE(top->child[0], n);
     STORE(top->child[1], &right->node);
