@@ -243,7 +243,7 @@ open_role(struct node *n)
         return DIAG(ERR_CONFIG_FILE,
                     "redoubt.yaml calls this member \"%s\", but the configuration has no such one",
                     n->conf->name);
-    config.self = self->id;
+    config.self = n->self = self->id;
     n->role = role_new(&config, &durable, env_boot_ns(n->env));
     role_actions_init(&n->pending);
     return 0;

@@ -143,7 +143,7 @@ act_prepare(struct node *n, const struct role_action *a)
     struct redo_pos pos;
     int rc = engine_end_of_log(n->engine, &pos);
 
-    if (rc == 0 && a->to != 0)
+    if (rc == 0 && a->to != 0 && a->to != n->self)
         rc = DIAG(ERR_NOT_SUPPORTED, "fetching redo from another member is not supported yet");
     if (rc == 0)
         end = (struct role_pos){ engine_incarnation(n->engine), pos.lsn,

@@ -49,6 +49,7 @@ struct node {
     struct env_thread *guard;
     struct sched *sched;
     struct role *role;
+    member_id_t self;
     struct role_actions pending; /* what the machine wants, in order; carried out from `next` on */
     uint32_t next;
     struct fiber_queue work; /* the actor waits here */
