@@ -122,6 +122,7 @@ plan_values_rte(struct pquery *pq, int32_t rel, struct bind_list *binds, struct 
     out->node = node_make(pq->p, PLAN_VALUES, 0);
     v = &out->node->u.values;
     v->row_count = rte->row_count;
+    v->column_count = rte->column_count;
     v->rows = ARENA_ARRAY(pq->p->arena, struct expr **, rte->row_count);
     for (int32_t i = 0; rc == 0 && i < rte->row_count; i++) {
         v->rows[i] = ARENA_ARRAY(pq->p->arena, struct expr *, rte->column_count + 1);
@@ -150,6 +151,7 @@ plan_scalar_function(struct pquery *pq, int32_t rel, struct bind_list *binds, st
     out->node->u.values.row_count = 1;
     out->node->u.values.rows = ARENA_ARRAY(pq->p->arena, struct expr **, 1);
     out->node->u.values.rows[0] = row;
+    out->node->u.values.column_count = rte->column_count < 2 ? rte->column_count : 2;
     columns_of_rte(pq, rel, out);
     out->rows = 1;
     out->cost = 0.01;
