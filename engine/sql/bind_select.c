@@ -77,6 +77,7 @@ add_star_column(struct binder *b, const char *name, struct expr *value, void *ar
 }
 
 /* What a result column without AS is called; *strength 2: by what it is, 1: only by its type. */
+/* dispatch */
 static const char *
 figure_name(const struct ast *e, int *strength)
 {

@@ -193,6 +193,7 @@ put_call(struct put *p, const char *name, const struct expr *e)
     put(p, name[strlen(name) - 1] == '[' ? "]" : ")");
 }
 
+/* dispatch */
 static void
 put_kind(struct put *p, const struct expr *e)
 {
