@@ -63,12 +63,16 @@ lsn_min(struct lsn a, struct lsn b)
 static struct ship_ack
 ack_now(struct ship_receiver *r)
 {
+    struct redo_pos durable = redo_durable_pos(r->redo);
+    scn_t scn = engine_newest_scn(r->o.engine);
+
     return (struct ship_ack){
         .inc = r->o.inc,
         .received = r->at.lsn,
-        .durable = lsn_min(redo_durable(r->redo), r->at.lsn),
+        .durable = lsn_min(durable.lsn, r->at.lsn),
         .applied = lsn_min(engine_applied(r->o.engine), r->at.lsn),
-        .applied_scn = engine_newest_scn(r->o.engine),
+        /* HORIZON-3 rests on it: what a crash would take back does not count. */
+        .applied_scn = durable.scn < scn ? durable.scn : scn,
         .chain = r->at.chain,
     };
 }

@@ -362,7 +362,7 @@ void lsm_unhold(struct lsm *l, struct lsm_hold *hold);
 MUST_CHECK
 int lsm_files_hold(struct lsm *l, struct manifest_edit *state);
 void lsm_files_unhold(struct lsm *l);
-/* The path of a segment file below the data directory: "segments/%016lx.seg". */
+/* The name of a segment file in the folder segments/ of the data directory: "%016lx.seg". */
 enum { LSM_FILE_NAME_MAX = 32 };
 void lsm_file_name(uint64_t file_id, char out[LSM_FILE_NAME_MAX]);
 

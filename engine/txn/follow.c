@@ -78,6 +78,18 @@ engine_log_end(struct engine *e, incarnation_t target, struct redo_pos *end)
     return 0;
 }
 
+struct lsn
+engine_follow_low(struct engine *e, incarnation_t inc)
+{
+    return follow_stored_low(e, inc);
+}
+
+const char *
+engine_dir(const struct engine *e)
+{
+    return e->dir;
+}
+
 /* ---- following ------------------------------------------------------------------------------- */
 
 int

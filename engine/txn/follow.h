@@ -50,6 +50,10 @@ MUST_CHECK
 int engine_follow_cut(struct engine *e, incarnation_t target, const struct redo_pos *at,
                       const struct manifest_edit *more);
 
+/* From where redo of `inc` is kept for what is open in it (CUT-4); LSN_MAX: nothing is. */
+struct lsn engine_follow_low(struct engine *e, incarnation_t inc);
+const char *engine_dir(const struct engine *e); /* the data directory */
+
 /* ---- applying -------------------------------------------------------------------------------- */
 
 /* All records below have been applied, and on which branch. */

@@ -12,6 +12,7 @@
 #include "engine/base/mem.h"
 #include "engine/lsm/lsm.h"
 #include "engine/txn/follow.h"
+#include "logship/ship_base.h"
 #include "logship/ship_receive.h"
 #include "logship/ship_send.h"
 #include "standby/apply.h"
@@ -28,6 +29,8 @@ static struct link_hub *hubs[2];
 static struct link *standby_link;
 static struct ship_sender *sender;
 static struct ship_receiver *receiver;
+static struct ship_base_source *source;
+static struct ship_base_copy *copy;
 static struct ship_ack last_ack;
 static bool accepting;
 static int senders_ended, located;
@@ -76,6 +79,20 @@ primary_message(void *arg, struct link *l, const struct ship_header *h, struct s
         return ship_answer_locate(engines[0], jobs, l, body);
     if (h->type == SHIP_ACK)
         return ship_ack_decode(body, &last_ack);
+    if (h->type == SHIP_COPY_BEGIN) {
+        struct ship_copy_begin begin;
+
+        must(ship_copy_begin_decode(body, &begin));
+        source = ship_base_source_start(engines[0], sched, jobs, l, &begin);
+        return 0;
+    }
+    if (h->type == SHIP_FILE_GET)
+        return ship_base_source_message(source, h, body);
+    if (h->type == SHIP_COPY_END) {
+        ship_base_source_stop(source);
+        source = NULL;
+        return 0;
+    }
     ck_assert_int_eq(h->type, SHIP_REDO_REQUEST);
     if (sender != NULL)
         ship_sender_stop(sender);
@@ -100,6 +117,9 @@ primary_down(void *arg, struct link *l, int code)
     if (sender != NULL)
         ship_sender_stop(sender);
     sender = NULL;
+    if (source != NULL)
+        ship_base_source_stop(source);
+    source = NULL;
 }
 
 /* ---- the standby's side ------------------------------------------------------------------------
@@ -114,6 +134,8 @@ standby_message(void *arg, struct link *l, const struct ship_header *h, struct s
         located++;
         return ship_located_decode(body, &answer);
     }
+    if (copy != NULL)
+        return ship_base_copy_message(copy, h, body);
     return receiver != NULL ? ship_receiver_on_message(receiver, h, body) : 0;
 }
 
@@ -131,6 +153,8 @@ standby_down(void *arg, struct link *l, int code)
     (void)l;
     (void)code;
     standby_link = NULL;
+    if (copy != NULL)
+        ship_base_copy_link_down(copy);
     if (receiver != NULL)
         ship_receiver_link_down(receiver);
 }
@@ -203,6 +227,73 @@ write_some(uint32_t n, size_t size)
 }
 
 static void
+mount(int i)
+{
+    struct engine_options o = { .env = env,
+                                .dir = dirs[i],
+                                .redo_file_bytes = 1 << 20,
+                                .ring_bytes = 1 << 20,
+                                .memtable_bytes = 8 << 20 };
+
+    must(engine_mount(&o, &engines[i]));
+}
+
+static bool cut_here;
+
+static void
+progress(void *arg, uint64_t bytes, uint64_t total)
+{
+    (void)arg;
+    (void)total;
+    if (cut_here && bytes > 1000 && standby_link != NULL) {
+        cut_here = false;
+        link_close(standby_link, ERR_STOPPED, NULL);
+    }
+}
+
+/* BASE-2: the first attempt is cut off and leaves no database. */
+static void
+base_copy(void)
+{
+    struct ship_base_options o = { .env = env, .dir = dirs[1], .jobs = jobs, .progress = progress };
+    int rc = 0;
+
+    engine_close(engines[1]);
+    snprintf(dirs[1], sizeof dirs[1], "%s/c", root);
+    cut_here = true;
+    (void)write_some(300, 40000);
+    for (int i = 0; i < 2; i++) {
+        char path[128];
+
+        while (standby_link == NULL)
+            fiber_sleep_us(1000);
+        o.link = standby_link;
+        copy = ship_base_copy_new(&o);
+        rc = ship_base_copy_run(copy);
+        ck_assert_int_eq(rc == 0, i == 1);
+        ship_base_copy_free(copy);
+        copy = NULL;
+        snprintf(path, sizeof path, "%s/manifest", dirs[1]);
+        ck_assert_int_eq(env_exists(env, path), i == 1);
+        (void)write_some(50, 10000);
+    }
+    must(rc);
+    mount(1);
+}
+
+static void
+follow_copied(void)
+{
+    struct apply_options ao = { .lanes = 2 };
+    incarnation_t target = engine_incarnation(engines[0]);
+
+    ck_assert_uint_eq(engine_incarnation(engines[1]), target);
+    ck_assert_uint_gt(engine_newest_scn(engines[1]), 0);
+    must(engine_follow_start(engines[1], target));
+    apply = apply_start(engines[1], target, &ao);
+}
+
+static void
 follow(void)
 {
     struct apply_options ao = { .on_applied = on_applied };
@@ -250,6 +341,25 @@ wait_shown(scn_t scn)
     }
 }
 
+static int
+count_rows(struct engine *e)
+{
+    struct txn *t = txn_new(e);
+    struct txn_cursor *c;
+    struct slice key, value;
+    int count = 0;
+
+    must(txn_begin(t, TXN_READ_COMMITTED, true));
+    must(txn_statement_begin(t));
+    must(txn_scan(t, TREE, slice(NULL, 0), slice(NULL, 0), 0, NULL, &c));
+    while (txn_cursor_next(c, &key, &value) == 0)
+        count++;
+    txn_cursor_close(c);
+    txn_statement_end(t);
+    txn_free(t);
+    return count;
+}
+
 static void
 drive(void *arg)
 {
@@ -257,8 +367,17 @@ drive(void *arg)
     int part = *(int *)arg;
 
     accepting = true;
-    follow();
-    if (part == 0) { /* an acknowledgement says durable and applied in the end */
+    if (part == 3) {
+        base_copy();
+        follow_copied();
+        receive();
+        wait_shown(write_some(100, 100));
+    } else {
+        follow();
+    }
+    if (part == 3) {
+        ck_assert_int_eq(count_rows(engines[1]), 300);
+    } else if (part == 0) { /* an acknowledgement says durable and applied in the end */
         receive();
         scn = write_some(2000, 100);
         wait_shown(scn);
@@ -298,7 +417,7 @@ drive(void *arg)
         ship_sender_stop(sender);
     link_hub_free(hubs[1]);
     link_hub_free(hubs[0]);
-    while (sender != NULL)
+    while (sched_fiber_count(sched) > 1)
         fiber_sleep_us(1000);
     sched_stop(sched);
 }
@@ -348,15 +467,8 @@ setup(void)
     must(engine_create(env, dirs[0], &id));
     snprintf(command, sizeof command, "cp -r %s %s", dirs[0], dirs[1]);
     ck_assert_int_eq(system(command), 0);
-    for (int i = 0; i < 2; i++) {
-        struct engine_options o = { .env = env,
-                                    .dir = dirs[i],
-                                    .redo_file_bytes = 1 << 20,
-                                    .ring_bytes = 1 << 20,
-                                    .memtable_bytes = 8 << 20 };
-
-        must(engine_mount(&o, &engines[i]));
-    }
+    mount(0);
+    mount(1);
     must(engine_open_write(engines[0], 3, 99));
     sched = sched_new(env);
     jobs = job_pool_new(env, "ship-job", 2);
@@ -395,7 +507,7 @@ main(void)
     suite_add_tcase(s, tc);
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_loop_test(tc, test_ship, 0, 3);
+    tcase_add_loop_test(tc, test_ship, 0, 4);
     srunner_set_fork_status(r, CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
