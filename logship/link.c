@@ -69,7 +69,8 @@ link_free(struct link *l)
 static int
 fill(struct link *l, size_t need, uint64_t deadline_ns)
 {
-    if (l->in_at + need > l->in_cap) {        if (l->in_end != l->in_at)
+    if (l->in_at + need > l->in_cap) {
+        if (l->in_end != l->in_at)
             memmove(l->in, l->in + l->in_at, l->in_end - l->in_at);
         l->in_end -= l->in_at;
         l->in_at = 0;

@@ -164,8 +164,8 @@ enum role_action_type {
     ROLE_ACT_CUT,            /* ticket, inc, pos: cut there, note the lineage of inc, make durable
                               * what is kept (also when nothing is cut): role_on_cut */
     ROLE_ACT_ACKNOWLEDGE,    /* to, inc: take frames of that reign and acknowledge them */
-    ROLE_ACT_PREPARE,        /* ticket, inc, to: stop appends if any; if `to` is another member,
-                              * fetch its log's tail, cutting own redo past the fork with it;
+    ROLE_ACT_PREPARE,        /* ticket, inc, to: stop appends if any; if `to` is not 0,
+                              * fetch that member's tail, cutting own redo past the fork with it;
                               * apply all, make all durable: role_on_prepared */
     ROLE_ACT_OPEN,           /* ticket, inc, reign id, pos, in_office: write: role_on_opened */
     ROLE_ACT_CLOSE_WRITERS,  /* the engine stops writing; 57P01 to sessions that may write */

@@ -279,7 +279,7 @@ prepare(struct role *r, uint64_t now, struct role_actions *out)
 
     a->ticket = e->ticket = ++r->tickets;
     a->inc = e->number;
-    a->to = e->source;
+    a->to = e->source != r->config.self ? e->source : 0;
     a->in_office = e->in_office;
     e->next_ns = NEVER;
     e->deadline_ns = NEVER;

@@ -223,7 +223,7 @@ fault(struct world *w, const struct scenario *s)
     }
 }
 
-/* False with world.violation set when a rule broke, or nobody served at the end (INV-6). */
+/* ROLE-4. False with world.violation set when a rule broke, or nobody served at the end (INV-6). */
 static bool
 run_seed(const struct scenario *s, uint64_t seed, unsigned mutants, bool verbose, uint64_t *acked)
 {
@@ -290,6 +290,17 @@ find(const char *name)
     exit(2);
 }
 
+/* ROLE-3: the same seed gives the same run. */
+static bool
+replays(const struct scenario *s, uint64_t seed)
+{
+    uint64_t a = 0, b = 0;
+
+    (void)run_seed(s, seed, 0, false, &a);
+    (void)run_seed(s, seed, 0, false, &b);
+    return a == b;
+}
+
 static int
 run_all(uint64_t seeds, uint64_t mutant_seeds)
 {
@@ -305,6 +316,10 @@ run_all(uint64_t seeds, uint64_t mutant_seeds)
         printf("%-14s %llu seeds, %llu commits acknowledged, %.1f s: %s\n", scenarios[i].name,
                (unsigned long long)seeds, (unsigned long long)acked,
                (double)(clock() - begin) / CLOCKS_PER_SEC, bad == 0 ? "clean" : "BROKEN");
+        if (!replays(&scenarios[i], seeds)) {
+            printf("%s: seed %llu does not replay\n", scenarios[i].name, (unsigned long long)seeds);
+            bad++;
+        }
         failed += bad != 0;
     }
     for (int i = 0; i < MUTANTS; i++) {

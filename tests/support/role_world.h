@@ -17,7 +17,7 @@
 #ifndef TESTS_SUPPORT_ROLE_WORLD_H
 #define TESTS_SUPPORT_ROLE_WORLD_H
 
-#include "node/role.h"
+#include "tests/support/role_rig.h"
 
 enum {
     WORLD_NODES_MAX = 4,
@@ -25,7 +25,6 @@ enum {
     WORLD_FLIGHT_MAX = 512,
     WORLD_TAGS_MAX = 1 << 16,
 };
-#define MS ((uint64_t)1000000)
 
 enum world_op { OP_NONE, OP_FOLLOW, OP_CUT, OP_PREPARE, OP_OPEN, OP_DRAIN, OP_BASE_COPY };
 

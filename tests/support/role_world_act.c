@@ -144,6 +144,7 @@ begin_op(struct world *w, struct world_node *n, enum world_op op, const struct r
     n->op_at = w->now + world_random(w, w->faults ? 40 * MS : MS) + 1;
 }
 
+/* dispatch */
 static void
 act(struct world *w, struct world_node *n, const struct role_action *a)
 {
@@ -279,7 +280,7 @@ finish_follow(struct world *w, struct world_node *n, const struct role_action *a
 static void
 finish_prepare(struct world *w, struct world_node *n, const struct role_action *a)
 {
-    struct world_node *s = a->to == n->id ? n : reachable(w, n, a->to);
+    struct world_node *s = a->to == 0 ? n : reachable(w, n, a->to);
     int code = 0;
 
     if (s == NULL || (s != n && s->durable.promised != a->inc)) {

@@ -285,8 +285,8 @@ START_TEST(test_silence_and_return)
 }
 END_TEST
 
-/* The line is cut after every so many microseconds, so at every byte of the exchange sooner or
- * later: it comes back, and each session has its messages in order (on_message checks). */
+/* LINK-4: the line is cut after every so many microseconds, so at every byte of the exchange sooner
+ * or later: it comes back, and each session has its messages in order (on_message checks). */
 START_TEST(test_cut_anywhere)
 {
     struct pair p;

@@ -91,7 +91,7 @@ START_TEST(test_register_there_and_back)
 }
 END_TEST
 
-/* Every single bit, every length: an error, never anything else. */
+/* SHIP-1: every single bit, every length: an error, never anything else. */
 START_TEST(test_register_damaged)
 {
     struct role_register r = some_register(), back;
@@ -110,7 +110,7 @@ START_TEST(test_register_damaged)
 }
 END_TEST
 
-/* With a right checksum and wrong contents. */
+/* SHIP-2: with a right checksum and wrong contents. */
 START_TEST(test_register_contradictory)
 {
     struct role_register back;
@@ -454,7 +454,7 @@ decode_all(struct slice b)
     (void)rc;
 }
 
-/* On the heap and of the exact size, so that the sanitizer sees a byte too many. */
+/* SHIP-1. On the heap and of the exact size, so that the sanitizer sees a byte too many. */
 START_TEST(test_any_bytes)
 {
     struct writer w;
@@ -505,7 +505,7 @@ END_TEST
 
 /* ---- the gate ------------------------------------------------------------------------------- */
 
-/* FO-1a against counting by hand. */
+/* FO-1a against counting by hand (GATE-2, GATE-3: two rules). */
 START_TEST(test_gate_any_k_of_s)
 {
     for (int i = 0; i < 20000; i++) {
@@ -549,6 +549,7 @@ START_TEST(test_gate_any_k_of_s)
 }
 END_TEST
 
+/* GATE-1 */
 START_TEST(test_gate_closed_and_alone)
 {
     struct gate_state g = { .inc = 1,

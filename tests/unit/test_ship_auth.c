@@ -58,7 +58,7 @@ START_TEST(test_key_file)
 }
 END_TEST
 
-/* Whatever is changed in what both sides say, or in the key, makes the proof worthless. */
+/* AUTH-1: whatever is changed in what both sides say, or in the key, makes the proof worthless. */
 START_TEST(test_proofs)
 {
     struct ship_transcript t = some_transcript(), other;
@@ -97,6 +97,7 @@ START_TEST(test_proofs)
 }
 END_TEST
 
+/* AUTH-2 */
 START_TEST(test_tags)
 {
     struct ship_transcript t = some_transcript();
