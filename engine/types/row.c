@@ -58,6 +58,8 @@ row_layout_init(struct row_layout *l)
         if (c->place != ROW_COL_VALUE)
             continue;
         t = type_get(c->type);
+        c->row_size = t->row_size;
+        c->rep = t->rep;
         c->slot = (uint16_t)l->slot_count++;
         if (t->row_size > 0) {
             c->offset = l->fixed_size;
@@ -82,6 +84,17 @@ put_head(const struct row_layout *l, bool is_wide, uint8_t *p)
     *p = (uint8_t)v;
 }
 
+static inline void
+put_fixed(const struct row_column *c, uint8_t *p, const struct datum *d)
+{
+    if (c->row_size == 4 && c->rep == REP_INT)
+        store_u32(p, (uint32_t)d->i);
+    else if (c->row_size == 8)
+        store_u64(p, (uint64_t)d->i); /* the bits of a double too */
+    else
+        fixed_store(type_get(c->type), p, d);
+}
+
 int
 row_encode(struct writer *w, const struct row_layout *l, const struct datum *values)
 {
@@ -92,7 +105,7 @@ row_encode(struct writer *w, const struct row_layout *l, const struct datum *val
 
     for (uint32_t i = 0; l->var_count > 0 && i < l->column_count; i++) {
         const struct row_column *c = &l->columns[i];
-        if (c->place == ROW_COL_VALUE && !values[i].is_null && type_get(c->type)->row_size == 0)
+        if (c->place == ROW_COL_VALUE && c->row_size == 0 && !values[i].is_null)
             var_size += values[i].size;
     }
     is_wide = var_size > UINT16_MAX;
@@ -111,15 +124,13 @@ row_encode(struct writer *w, const struct row_layout *l, const struct datum *val
     var = ends + l->var_count * end_size;
     for (uint32_t i = 0; i < l->column_count; i++) {
         const struct row_column *c = &l->columns[i];
-        const struct type *t;
         if (c->place != ROW_COL_VALUE)
             continue;
-        t = type_get(c->type);
         if (values[i].is_null)
             nulls[c->slot >> 3] |= (uint8_t)(1 << (c->slot & 7));
-        if (t->row_size > 0) {
+        if (c->row_size > 0) {
             if (!values[i].is_null)
-                fixed_store(t, fixed + c->offset, &values[i]);
+                put_fixed(c, fixed + c->offset, &values[i]);
             continue;
         }
         if (!values[i].is_null && values[i].size > 0) {

@@ -41,7 +41,8 @@ struct row_column {
      * Null where there is no default. Its bytes live as long as the layout. */
     struct datum missing;
     /* set by row_layout_init */
-    uint16_t slot;   /* ROW_COL_VALUE: number of its null bit */
+    uint8_t row_size, rep; /* of its type */
+    uint16_t slot;         /* ROW_COL_VALUE: number of its null bit */
     uint32_t offset; /* of a fixed column, from the start of the fixed part; of a variable one, its
                       * index among the ends */
 };

@@ -354,26 +354,40 @@ float_in(const struct type *t, const struct type_env *env, struct arena *a, stru
     return float_parse(text, t->len == 4, t->sql_name, &out->f);
 }
 
+/* Is the text, "-d.ddde±x", exactly this number? */
+static bool
+is_exactly(const char *buf, long double v)
+{
+    char exact[128];
+    size_t digits = (size_t)(strchr(buf, 'e') - buf);
+
+    snprintf(exact, sizeof exact, "%.80Le", v);
+    if (strncmp(exact, buf, digits) != 0)
+        return false;
+    digits += strchr(buf, '.') == NULL;
+    return strspn(exact + digits, "0") == strcspn(exact + digits, "e");
+}
+
 /* Does the text lie strictly between v's neighbours' midpoints? (On a midpoint it would read back
  * only by the rule for ties, which PostgreSQL's output does not lean on.) Midpoints of doubles need
- * 54 bits, which long double has. */
+ * 54 bits, which long double has; the text itself may need more. */
 static bool
 is_within(const char *buf, double v, bool is_single)
 {
     long double x = strtold(buf, NULL), low, high;
+    bool reads_back = is_single ? strtof(buf, NULL) == (float)v : strtod(buf, NULL) == v;
 
-    if (is_single) {
-        low = (long double)nextafterf((float)v, -INFINITY);
-        high = (long double)nextafterf((float)v, INFINITY);
-        if (isinf((double)high) || isinf((double)low))
-            return strtof(buf, NULL) == (float)v;
-    } else {
-        low = (long double)nextafter(v, -INFINITY);
-        high = (long double)nextafter(v, INFINITY);
-        if (isinf((double)high) || isinf((double)low))
-            return strtod(buf, NULL) == v;
-    }
-    return x > (low + (long double)v) / 2 && x < (high + (long double)v) / 2;
+    if (!reads_back)
+        return false;
+    low = is_single ? (long double)nextafterf((float)v, -INFINITY)
+                    : (long double)nextafter(v, -INFINITY);
+    high = is_single ? (long double)nextafterf((float)v, INFINITY)
+                     : (long double)nextafter(v, INFINITY);
+    if (isinf((double)high) || isinf((double)low))
+        return true;
+    low = (low + (long double)v) / 2;
+    high = (high + (long double)v) / 2;
+    return !(x == low && is_exactly(buf, low)) && !(x == high && is_exactly(buf, high));
 }
 static_assert(LDBL_MANT_DIG >= 54, "midpoints of doubles must be exact");
 
@@ -460,6 +474,34 @@ float_layout(const char *sci, int plain_digits, struct writer *w)
     }
 }
 
+/* Decimals that people write: v is a whole number of at most 15 digits over a power of ten.
+ * Division of two exact doubles rounds as reading the text does, and of 15 digits no two decimals
+ * mean the same double, so these are the shortest digits. */
+static bool
+float_put_decimal(double v, struct writer *w)
+{
+    double magnitude = fabs(v), power = 1;
+
+    if (magnitude < 1e-4)
+        return false;
+    for (int places = 0; places <= 15; places++, power *= 10) {
+        double whole = rint(magnitude * power);
+        if (whole >= 1e15)
+            return false;
+        if (whole / power != magnitude)
+            continue;
+        if (v < 0)
+            wr_u8(w, '-');
+        wr_int(w, (int64_t)whole / (int64_t)power);
+        if (places > 0) {
+            wr_u8(w, '.');
+            wr_int_padded(w, (int64_t)whole % (int64_t)power, places);
+        }
+        return true;
+    }
+    return false;
+}
+
 void
 float_format(double v, bool is_single, int extra_digits, struct writer *w)
 {
@@ -472,11 +514,12 @@ float_format(double v, bool is_single, int extra_digits, struct writer *w)
     } else if (v == 0) {
         wr_str(w, signbit(v) ? "-0" : "0");
     } else if (extra_digits > 0) {
-        /* Whole numbers of moderate size need no search. */
-        if (fabs(v) < (is_single ? 1e6 : 1e15) && v == (double)(int64_t)v) {
+        if (is_single && fabs(v) < 1e6 && v == (double)(int64_t)v) {
             wr_int(w, (int64_t)v);
             return;
         }
+        if (!is_single && float_put_decimal(v, w))
+            return;
         float_shortest(v, is_single, buf);
         float_layout(buf, is_single ? 6 : 15, w);
     } else {
