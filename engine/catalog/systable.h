@@ -307,6 +307,7 @@ struct sys_virtual {
     struct arena *arena;
     int (*fn)(void *arg, const struct datum *values);
     void *arg;
+    void *session; /* whose statement it is: for providers that show a session's own things */
 };
 MUST_CHECK
 int sys_virtual_rows(struct sys_virtual *v, enum systable_id id);

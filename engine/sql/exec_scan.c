@@ -273,8 +273,8 @@ virtual_next(struct exec_node *n, struct batch **out)
         struct virtual_sink sink = { s, ARENA_ARRAY(&s->x->arena, struct datum,
                                                     s->plan->column_count + 1) };
         struct arena a;
-        struct sys_virtual v = { s->x->ctx.catalog, s->x->ctx.set, s->x->ctx.txn, &a,
-                                 virtual_row,       &sink };
+        struct sys_virtual v = { s->x->ctx.catalog, s->x->ctx.set, s->x->ctx.txn,    &a,
+                                 virtual_row,       &sink,         s->x->ctx.session };
         int rc;
 
         for (int32_t i = 0; i < s->plan->column_count; i++)

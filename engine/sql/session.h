@@ -85,7 +85,7 @@ void sql_engine_free(struct sql_engine *q); /* no session may be open; NULL allo
 /* Lives as long as the engine of SQL. */
 const struct sql_port *sql_engine_port(struct sql_engine *q);
 /* The node has opened for writing, or has stopped: forgets what it kept of the incarnation before
- * (cached plans, cached values of sequences). From any thread. */
+ * (cached plans). From any thread. */
 void sql_engine_role_changed(struct sql_engine *q);
 
 /* ---- sessions, for pg_stat_activity, status and metrics ----------------------------------------

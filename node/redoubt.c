@@ -1,0 +1,79 @@
+/* redoubt COMMAND …: the command line.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/env.h"
+#include "node/command.h"
+
+static const struct command commands[] = {
+    { "init", "DIR --name NAME [--sql HOST:PORT] [--guard HOST:PORT]",
+      "makes a data directory with an empty database",
+      "redoubt init /var/lib/redoubt/a --name A --sql 127.0.0.1:5433", command_init },
+    { "start", "DIR", "starts the node of DIR in the background and waits until it serves",
+      "redoubt start /var/lib/redoubt/a", command_start },
+    { "stop", "DIR", "ends the node of DIR cleanly and waits for it",
+      "redoubt stop /var/lib/redoubt/a", command_stop },
+    { "dump", "FILE", "prints a redo file, a segment or a manifest in words",
+      "redoubt dump /var/lib/redoubt/a/manifest", command_dump },
+};
+
+static int
+usage(FILE *to)
+{
+    fputs("Usage: redoubt COMMAND …\n\n", to);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(to, "  redoubt %s %s\n      %s\n", commands[i].name, commands[i].arguments,
+                commands[i].what);
+    fputs("\nredoubt COMMAND --help shows an example.\n", to);
+    return to == stdout ? 0 : 2;
+}
+
+static int
+help(const struct command *c)
+{
+    printf("Usage: redoubt %s %s\n\n%s.\n\nExample:\n  %s\n", c->name, c->arguments, c->what,
+           c->example);
+    return 0;
+}
+
+static int
+run(const struct command *c, int argc, char **argv)
+{
+    struct env *env = env_posix_new();
+    int rc = c->run(env, argc, argv);
+
+    if (rc != 0) {
+        const struct diag *d = diag_last();
+
+        fprintf(stderr, "redoubt %s: %s\n", c->name, d->message);
+        if (d->detail[0] != '\0')
+            fprintf(stderr, "  %s\n", d->detail);
+        if (d->hint[0] != '\0')
+            fprintf(stderr, "  Hint: %s\n", d->hint);
+        if (d->code == ERR_USAGE)
+            fprintf(stderr, "Usage: redoubt %s %s\n", c->name, c->arguments);
+    }
+    env_free(env);
+    return rc == 0 ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+        return usage(stdout);
+    if (argc < 2)
+        return usage(stderr);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        for (int a = 2; a < argc; a++)
+            if (strcmp(argv[a], "--help") == 0)
+                return help(&commands[i]);
+        return run(&commands[i], argc - 2, argv + 2);
+    }
+    fprintf(stderr, "redoubt: there is no command \"%s\"\n\n", argv[1]);
+    return usage(stderr);
+}

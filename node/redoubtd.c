@@ -1,0 +1,78 @@
+/* redoubtd DIR: one node, in the foreground. SIGTERM or SIGINT ends it cleanly.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "engine/base/env.h"
+#include "node/node.h"
+
+static int
+usage(FILE *to, int status)
+{
+    fputs("Usage: redoubtd DIR\n"
+          "Runs the node whose data directory is DIR, in the foreground. SIGTERM ends it cleanly.\n"
+          "Make a directory with: redoubt init DIR --name A\n"
+          "Example: redoubtd /var/lib/redoubt/a\n",
+          to);
+    return status;
+}
+
+/* As many open files as the system lets us have: a connection is one. */
+static void
+raise_file_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+static void
+print_error(const char *what)
+{
+    const struct diag *d = diag_last();
+
+    fprintf(stderr, "redoubtd: %s: %s (%s)\n", what, d->message, err_sqlstate(d->code));
+    if (d->detail[0] != '\0')
+        fprintf(stderr, "  %s\n", d->detail);
+    if (d->hint[0] != '\0')
+        fprintf(stderr, "  Hint: %s\n", d->hint);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct env *env;
+    struct node *node;
+    sigset_t set;
+    int caught, rc;
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(stdout, 0);
+    if (argc != 2 || argv[1][0] == '-')
+        return usage(stderr, 2);
+    /* Before any thread is started: all of them inherit the mask, this one takes the signals. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
+    env = env_posix_new();
+    rc = node_open(env, argv[1], &node);
+    if (rc != 0) {
+        print_error("cannot start");
+        env_free(env);
+        return 1;
+    }
+    while (sigwait(&set, &caught) != 0)
+        continue;
+    node_close(node);
+    env_free(env);
+    return 0;
+}
