@@ -93,9 +93,12 @@ source_redo_start(struct ship_base_source *b, struct redo_pos *from)
         need = redo_durable(redo);
     if (lsn_lt(low, need))
         need = low;
-    redo_pin(redo, &b->pin, inc, need);
+    redo_pin(redo, &b->pin, inc, lsn_make(need.v - 1));
     b->pinned = true;
-    rc = redo_locate(redo, inc, need, from);
+    /* One frame at least: it tells the copy where the log stands. */
+    rc = redo_locate(redo, inc, lsn_make(need.v - 1), from);
+    if (rc == ERR_NOT_FOUND)
+        rc = redo_locate(redo, inc, need, from);
     if (rc == ERR_NOT_FOUND)
         rc = DIAG(ERR_NO_FILE, "redo from LSN %" PRIu64 " on is not held", need.v);
     return rc;
