@@ -395,6 +395,24 @@ add_live(struct change *c, incarnation_t inc, scn_t tip)
     c->live_count++;
 }
 
+/* The last SCN that is held of an incarnation left before: its own if it is kept; else it was let
+ * go because what went on from it sees all of it. */
+static scn_t
+tip_held(const struct change *c, incarnation_t inc)
+{
+    scn_t tip = 0;
+
+    for (size_t i = 0; i < c->live_count; i++) {
+        scn_t part = lineage_part(&c->lineage, inc, c->live[i].inc);
+
+        if (c->live[i].inc == inc)
+            return c->live[i].tip;
+        if (part > tip)
+            tip = part;
+    }
+    return tip;
+}
+
 /* Keeps what has anything that the new branch does not see. */
 static void
 prune_live(struct change *c, struct manifest_edit *e)
@@ -591,7 +609,7 @@ lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end, 
 {
     struct manifest_edit e;
     struct change c;
-    scn_t tip = 0;
+    scn_t tip;
     int rc;
 
     env_mutex_lock(&l->edit);
@@ -601,13 +619,11 @@ lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end, 
         env_mutex_unlock(&l->edit);
         return DIAG(ERR_DIVERGED, "incarnation %u is not known here", inc);
     }
-    for (size_t i = 0; i < c.live_count; i++)
-        if (c.live[i].inc == inc)
-            tip = c.live[i].tip;
+    add_live(&c, c.old, old_tip);
+    tip = tip_held(&c, inc);
     manifest_edit_init(&e);
     atomic_store(&l->write_tag, inc);
     seal_all(l);
-    add_live(&c, c.old, old_tip);
     add_live(&c, inc, tip);
     prune_live(&c, &e);
     leave_incarnation(l, &e, &c, old_end);

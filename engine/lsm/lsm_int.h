@@ -294,7 +294,9 @@ MUST_CHECK
 int lsm_trees_load(struct lsm *l);
 /* Adds what has changed in the registry to an edit. With lsm.edit. */
 void lsm_trees_edit(struct lsm *l, struct manifest_edit *e, struct lsn floor);
-size_t lsm_tree_snapshot(struct lsm *l, struct lsm_tree ***out); /* xfree it */
+/* Trees that are not removed; all of them, since a removed one may come back. xfree it. */
+size_t lsm_tree_snapshot(struct lsm *l, struct lsm_tree ***out);
+size_t lsm_tree_snapshot_all(struct lsm *l, struct lsm_tree ***out);
 
 /* ---- lsm_status.c -----------------------------------------------------------------------------
  */

@@ -393,7 +393,8 @@ merge_key(struct lsm_job *job)
     int rc = 0;
 
     arena_reset(&job->key_arena);
-    key.data = arena_memdup(&job->key_arena, key.data, key.size);
+    if (key.size != 0)
+        key.data = arena_memdup(&job->key_arena, key.data, key.size);
     job->key.met.count = 0;
     while (rc == 0 && job->heap_count != 0 &&
            slice_eq(job->inputs[job->heap[0]].source.v.key, key)) {

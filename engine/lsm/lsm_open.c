@@ -366,6 +366,7 @@ load_all(struct lsm *l)
         rc = manifest_each(l->manifest, MANIFEST_STATUS, load_status, l);
     if (rc == 0)
         rc = load_files(l);
+    lsm_views_renew(l); /* some trees were made before the branch was known */
     return rc != 0 ? rc : sweep_files(l);
 }
 

@@ -120,18 +120,30 @@ lsm_tree_make(struct lsm *l, tree_id_t id)
     return t;
 }
 
-size_t
-lsm_tree_snapshot(struct lsm *l, struct lsm_tree ***out)
+static size_t
+snapshot(struct lsm *l, bool removed_too, struct lsm_tree ***out)
 {
     size_t count = 0;
 
     env_mutex_lock(&l->trees_lock);
     *out = xmalloc((l->tree_count + 1) * sizeof **out);
     for (size_t i = 0; i < l->tree_count; i++)
-        if (!atomic_load(&l->tree_list[i]->removed))
+        if (removed_too || !atomic_load(&l->tree_list[i]->removed))
             (*out)[count++] = l->tree_list[i];
     env_mutex_unlock(&l->trees_lock);
     return count;
+}
+
+size_t
+lsm_tree_snapshot(struct lsm *l, struct lsm_tree ***out)
+{
+    return snapshot(l, false, out);
+}
+
+size_t
+lsm_tree_snapshot_all(struct lsm *l, struct lsm_tree ***out)
+{
+    return snapshot(l, true, out);
 }
 
 int

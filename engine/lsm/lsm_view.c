@@ -547,7 +547,7 @@ void
 lsm_views_renew(struct lsm *l)
 {
     struct lsm_tree **trees;
-    size_t count = lsm_tree_snapshot(l, &trees);
+    size_t count = lsm_tree_snapshot_all(l, &trees);
 
     for (size_t i = 0; i < count; i++) {
         struct lsm_draft d;

@@ -16,10 +16,9 @@
 
 /* Whether this version is the newest one that counts. */
 static bool
-take(const struct lsm_view *v, const struct version_ref *ref, enum lsm_status status, scn_t scn,
-     scn_t part, struct lsm_newest *out)
+take(const struct version_ref *ref, enum lsm_status status, scn_t scn, scn_t part,
+     struct lsm_newest *out)
 {
-    (void)v;
     if (status == LSM_DEAD || (status == LSM_COMMITTED && scn > part))
         return false;
     out->found = true;
@@ -29,6 +28,13 @@ take(const struct lsm_view *v, const struct version_ref *ref, enum lsm_status st
     out->kind = ref->kind;
     out->value = ref->value;
     return true;
+}
+
+static void
+keep_value(struct lsm_newest *out, struct arena *arena)
+{
+    if (out->value.size != 0)
+        out->value.data = arena_memdup(arena, out->value.data, out->value.size);
 }
 
 static bool
@@ -44,7 +50,7 @@ newest_in_mem(const struct lsm_view *v, const struct lsm_mem_slot *slot, struct 
         scn_t scn = 0;
         enum lsm_status status = lsm_mem_status(v->host, at, &ref.stamp, &scn);
 
-        if (take(v, &ref, status, scn, slot->part, out))
+        if (take(&ref, status, scn, slot->part, out))
             return true;
     }
     return false;
@@ -65,8 +71,8 @@ newest_in_file(const struct lsm_view *v, const struct lsm_slot *slot, struct sli
         scn_t scn = 0;
         enum lsm_status status = lsm_stamp_status(v->host, c.v.stamp, &scn);
 
-        if (take(v, &c.v, status, scn, slot->part, out)) {
-            out->value = slice(arena_memdup(arena, c.v.value.data, c.v.value.size), c.v.value.size);
+        if (take(&c.v, status, scn, slot->part, out)) {
+            keep_value(out, arena);
             break;
         }
         rc = segment_cursor_next(&c);
@@ -96,9 +102,8 @@ newest_revived(const struct lsm_view *v, struct slice key, uint64_t hash, struct
 
             if (current &&
                 (!out->found || version_order(c.v.stamp, c.v.seq, out->stamp, out->seq) < 0)) {
-                (void)take(v, &c.v, LSM_COMMITTED, c.v.stamp, slot->part, out);
-                out->value =
-                    slice(arena_memdup(arena, c.v.value.data, c.v.value.size), c.v.value.size);
+                (void)take(&c.v, LSM_COMMITTED, c.v.stamp, slot->part, out);
+                keep_value(out, arena);
             }
             rc = segment_cursor_next(&c);
         }

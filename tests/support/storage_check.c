@@ -1,0 +1,287 @@
+/* Comparing: point reads and scans, forwards and backwards, table and index, through the catalogue
+ * of the moment that is read.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "tests/support/storage_world.h"
+
+/* One tree read at one moment; closed before anything diverges. */
+struct reading {
+    struct world *w;
+    struct undo_read read;
+    struct arena arena;
+    char why[256];
+};
+
+static bool
+own_version(void *arg, txid_t txid, uint64_t seq)
+{
+    const struct world_txn *t = arg;
+
+    (void)seq;
+    for (uint32_t i = 0; i < t->stack_count; i++)
+        if (t->stack[i] == txid)
+            return true;
+    for (uint32_t i = 0; i < t->kid_count; i++)
+        if (t->kids[i] == txid)
+            return true;
+    return false;
+}
+
+/* The view of a tree: the snapshot's, or the present one. */
+static bool
+reading_open(struct reading *r, struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
+             const struct world_snap *snap, const struct world_txn *own)
+{
+    struct lsm_tree *t = snap != NULL ? NULL : lsm_tree_find(w->lsm, tree);
+
+    memset(r, 0, sizeof *r);
+    r->w = w;
+    if (snap != NULL)
+        for (size_t i = 0; i < snap->view_count; i++)
+            if (lsm_tree_id(lsm_view_tree(snap->views[i])) == tree) {
+                r->read.view = snap->views[i];
+                lsm_view_ref(r->read.view);
+            }
+    if (t != NULL)
+        r->read.view = lsm_view_acquire(t);
+    if (r->read.view == NULL)
+        return false;
+    r->read.branch = b;
+    r->read.scn = s;
+    if (own != NULL) {
+        r->read.own = own_version;
+        r->read.own_arg = (void *)(uintptr_t)own;
+    }
+    arena_init(&r->arena, NULL);
+    r->read.arena = &r->arena;
+    return true;
+}
+
+static void
+reading_close(struct reading *r)
+{
+    lsm_view_release(r->read.view);
+    arena_fini(&r->arena);
+}
+
+/* The first byte of a value; 0: no row; -1: an error, in r->why. */
+static int
+get(struct reading *r, const uint8_t *key, size_t size, uint8_t *value, size_t cap)
+{
+    struct undo_row row;
+    int rc = undo_get(&r->read, slice(key, size), &row);
+
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc != 0 || row.value.size > cap) {
+        snprintf(r->why, sizeof r->why, "get: %s %s", err_name(rc), diag_last()->message);
+        return -1;
+    }
+    memcpy(value, row.value.data, row.value.size);
+    return (int)row.value.size;
+}
+
+static tree_id_t
+catalogue_of(struct world *w, incarnation_t b, scn_t s, const struct world_snap *snap,
+             const struct world_txn *own)
+{
+    struct reading r;
+    uint8_t value[8] = { 0 };
+    int got;
+
+    if (!reading_open(&r, w, CATALOGUE, b, s, snap, own))
+        world_diverge(w, "the catalogue is gone");
+    got = get(&r, (const uint8_t *)"c", 1, value, sizeof value);
+    reading_close(&r);
+    if (got < 0)
+        world_diverge(w, "%s", r.why);
+    return got == 0 ? FIRST_TREE : load_u64(value);
+}
+
+tree_id_t
+world_catalogue(struct world *w, incarnation_t b, scn_t s, const struct world_txn *own)
+{
+    return catalogue_of(w, b, s, NULL, own);
+}
+
+uint8_t
+world_read_own(struct world *w, struct world_txn *t, uint8_t key)
+{
+    struct reading r;
+    uint8_t value = 0;
+    int got;
+
+    if (!reading_open(&r, w, t->tree, w->inc, SCN_MAX, NULL, t))
+        world_diverge(w, "tree %llu of an open transaction is gone", (unsigned long long)t->tree);
+    got = get(&r, &key, 1, &value, 1);
+    reading_close(&r);
+    if (got < 0)
+        world_diverge(w, "%s", r.why);
+    return value;
+}
+
+/* ---- the table --------------------------------------------------------------------------------
+ */
+
+static void
+show(char *out, size_t cap, const struct oracle_rows *rows)
+{
+    size_t at = 0;
+
+    for (int k = 0; k < ORACLE_KEYS; k++)
+        at += (size_t)snprintf(out + at, cap - at, " %d=%u", k, rows->value[k]);
+}
+
+static bool
+table_points(struct reading *r, struct oracle_rows *got)
+{
+    memset(got, 0, sizeof *got);
+    for (uint8_t k = 0; k < ORACLE_KEYS; k++)
+        if (get(r, &k, 1, &got->value[k], 1) < 0)
+            return false;
+    return true;
+}
+
+static bool
+table_scan(struct reading *r, int flags, struct oracle_rows *got)
+{
+    struct undo_cursor *c;
+    struct slice key;
+    struct undo_row row;
+    int last = (flags & UNDO_BACKWARD) != 0 ? 256 : -1, step = last > 0 ? -1 : 1;
+    int rc = undo_cursor_open(&r->read, slice(NULL, 0), slice(NULL, 0), flags, &c);
+
+    memset(got, 0, sizeof *got);
+    if (rc != 0) {
+        snprintf(r->why, sizeof r->why, "cursor: %s %s", err_name(rc), diag_last()->message);
+        return false;
+    }
+    while ((rc = undo_cursor_next(c, &key, &row)) == 0) {
+        if (key.size != 1 || key.data[0] >= ORACLE_KEYS || (key.data[0] - last) * step <= 0 ||
+            row.value.size != 1) {
+            snprintf(r->why, sizeof r->why, "scan: key %u after %d", key.data[0], last);
+            break;
+        }
+        last = key.data[0];
+        got->value[last] = row.value.data[0];
+    }
+    undo_cursor_close(c);
+    if (rc != ERR_END && r->why[0] == '\0')
+        snprintf(r->why, sizeof r->why, "scan: %s %s", err_name(rc), diag_last()->message);
+    return rc == ERR_END;
+}
+
+static void
+compare_table(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
+              const struct world_snap *snap, const struct oracle_rows *want)
+{
+    static const char *const how[] = { "points", "forwards", "backwards" };
+    struct reading r;
+    char got_text[64], want_text[64];
+
+    if (!reading_open(&r, w, tree, b, s, snap, NULL))
+        world_diverge(w, "branch %u SCN %llu: tree %llu is gone", b, (unsigned long long)s,
+                      (unsigned long long)tree);
+    for (int i = 0; i < 3 && r.why[0] == '\0'; i++) {
+        struct oracle_rows got;
+
+        if (!(i == 0 ? table_points(&r, &got) : table_scan(&r, i == 2 ? UNDO_BACKWARD : 0, &got)))
+            break;
+        if (memcmp(got.value, want->value, sizeof got.value) != 0) {
+            show(got_text, sizeof got_text, &got);
+            show(want_text, sizeof want_text, want);
+            snprintf(r.why, sizeof r.why, "%s in tree %llu: %s, should be %s", how[i],
+                     (unsigned long long)tree, got_text, want_text);
+        }
+    }
+    reading_close(&r);
+    if (r.why[0] != '\0')
+        world_diverge(w, "branch %u SCN %llu%s: %s", b, (unsigned long long)s,
+                      snap != NULL ? " (snapshot)" : "", r.why);
+}
+
+/* The index has (value, key) for each row. */
+static void
+compare_index(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
+              const struct world_snap *snap, const struct oracle_rows *want)
+{
+    struct oracle_rows got = { 0 };
+    struct undo_cursor *c = NULL;
+    struct slice key;
+    struct undo_row row;
+    struct reading r;
+    int rc;
+
+    if (!reading_open(&r, w, tree, b, s, snap, NULL))
+        world_diverge(w, "branch %u SCN %llu: index %llu is gone", b, (unsigned long long)s,
+                      (unsigned long long)tree);
+    rc = undo_cursor_open(&r.read, slice(NULL, 0), slice(NULL, 0), 0, &c);
+    while (rc == 0 && (rc = undo_cursor_next(c, &key, &row)) == 0) {
+        uint8_t *at = &got.value[key.data[1] % ORACLE_KEYS];
+
+        *at = *at == 0 ? key.data[0] : 99; /* one row, one entry */
+    }
+    undo_cursor_close(c);
+    reading_close(&r);
+    if (rc != ERR_END)
+        world_diverge(w, "index scan: %s %s", err_name(rc), diag_last()->message);
+    if (memcmp(got.value, want->value, sizeof got.value) != 0) {
+        char got_text[64], want_text[64];
+
+        show(got_text, sizeof got_text, &got);
+        show(want_text, sizeof want_text, want);
+        world_diverge(w, "branch %u SCN %llu%s: index %llu: %s, should be %s", b,
+                      (unsigned long long)s, snap != NULL ? " (snapshot)" : "",
+                      (unsigned long long)tree, got_text, want_text);
+    }
+}
+
+void
+world_compare(struct world *w, incarnation_t b, scn_t s, const struct world_snap *snap)
+{
+    struct oracle_rows want = oracle_rows(&w->oracle, b, s);
+    incarnation_t home = lsm_home(w->lsm, b, s); /* READ-3 */
+    tree_id_t tree = catalogue_of(w, home, s, snap, NULL);
+
+    w->compared++;
+    compare_table(w, tree, home, s, snap, &want);
+    compare_index(w, tree + 1, home, s, snap, &want);
+}
+
+/* ---- which moments ----------------------------------------------------------------------------
+ */
+
+/* Any moment that must be readable. */
+bool
+world_pick_moment(struct world *w, incarnation_t *b, scn_t *s)
+{
+    for (int tries = 0; tries < 30; tries++) {
+        incarnation_t x = (incarnation_t)world_random(w, w->oracle.count + 1);
+
+        if (!w->live[x])
+            continue;
+        *b = x;
+        *s = world_random(w, w->tip[x] + 1);
+        if (*s > oracle_part(&w->oracle, x, w->inc) || *s >= lsm_horizon(w->lsm))
+            return true;
+    }
+    return false;
+}
+
+void
+world_check(struct world *w, unsigned moments)
+{
+    incarnation_t b;
+    scn_t s;
+
+    while (moments-- > 0)
+        if (world_pick_moment(w, &b, &s))
+            world_compare(w, b, s, NULL);
+    world_compare(w, w->inc, w->tip[w->inc], NULL);
+    for (uint32_t i = 0; i < w->pin_count; i++)
+        world_compare(w, w->pins[i].at.inc, w->pins[i].at.scn, NULL);
+}

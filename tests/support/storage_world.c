@@ -1,0 +1,450 @@
+/* The node: the host functions that the transaction room would lend, opening, replay, branches.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/storage_world.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "engine/lsm/version.h"
+
+/* ---- small things -----------------------------------------------------------------------------
+ */
+
+uint64_t
+world_random(struct world *w, uint64_t below)
+{
+    uint64_t z = w->random += 0x9e3779b97f4a7c15ull;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    z ^= z >> 31;
+    return below == 0 ? z : z % below;
+}
+
+bool
+world_chance(struct world *w, unsigned percent)
+{
+    return world_random(w, 100) < percent;
+}
+
+void
+world_say(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!w->trace)
+        return;
+    va_start(ap, fmt);
+    printf("    ");
+    vprintf(fmt, ap);
+    printf("\n");
+    va_end(ap);
+}
+
+void
+world_diverge(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(w->why, sizeof w->why, fmt, ap);
+    va_end(ap);
+    longjmp(w->found, 1);
+}
+
+void
+world_must(struct world *w, int rc, const char *what)
+{
+    if (rc != 0)
+        world_diverge(w, "%s failed: %s %s", what, err_name(rc), diag_last()->message);
+}
+
+/* ---- host -------------------------------------------------------------------------------------
+ */
+
+struct world_status *
+world_status_of(struct world *w, txid_t txid)
+{
+    for (uint32_t i = w->status_count; i-- > 0;)
+        if (w->statuses[i].txid == txid)
+            return &w->statuses[i];
+    return NULL;
+}
+
+void
+world_set_status(struct world *w, txid_t txid, bool aborted, scn_t scn)
+{
+    struct world_status *s = world_status_of(w, txid);
+
+    if (s == NULL) {
+        CHECK(w->status_count < WORLD_STATUSES);
+        s = &w->statuses[w->status_count++];
+    }
+    *s = (struct world_status){ txid, aborted, scn, ++w->ended };
+}
+
+/* TXN-2: dead only by an abort record or by the end of its incarnation. */
+static enum lsm_status
+host_resolve(void *arg, txid_t txid, scn_t *scn)
+{
+    struct world *w = arg;
+    const struct world_status *s = world_status_of(w, txid);
+
+    if (s != NULL && !s->aborted) {
+        *scn = s->scn;
+        return LSM_COMMITTED;
+    }
+    if (s != NULL || txid_incarnation(txid) != w->inc)
+        return LSM_DEAD;
+    return LSM_OPEN;
+}
+
+static uint64_t
+lsn_of(const struct world *w, incarnation_t inc, uint64_t pos)
+{
+    return w->oracle.incs[inc].start + pos;
+}
+
+static struct lsn
+host_floor(void *arg)
+{
+    struct world *w = arg;
+
+    return lsn_make(w->reading != 0 ? w->reading : lsn_of(w, w->inc, w->end[w->inc]));
+}
+
+static int
+host_settle(void *arg, struct lsn *end)
+{
+    struct world *w = arg;
+
+    for (int i = 0; i < WORLD_TXNS; i++)
+        if (w->txns[i].open && !w->txns[i].elsewhere)
+            world_spill(w, &w->txns[i]);
+    *end = lsn_make(lsn_of(w, w->inc, w->end[w->inc]));
+    return 0;
+}
+
+static int
+host_wait_durable(void *arg, incarnation_t inc, struct lsn lsn)
+{
+    struct world *w = arg;
+    uint64_t pos = lsn.v - w->oracle.incs[w->inc].start;
+
+    if (inc == w->inc && pos > w->durable)
+        w->durable = pos;
+    CHECK(w->durable <= w->end[w->inc]);
+    return 0;
+}
+
+static uint64_t
+host_ended(void *arg)
+{
+    return ((struct world *)arg)->ended;
+}
+
+static scn_t
+host_tip(void *arg)
+{
+    struct world *w = arg;
+
+    return w->tip[w->inc];
+}
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+void
+world_init(struct world *w, uint64_t seed, uint32_t broken)
+{
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    struct oracle_inc *first;
+
+    memset(w, 0, sizeof *w);
+    w->random = seed * 0x2545f4914f6cdd1dull + 1;
+    w->broken = broken;
+    w->env = env_posix_new();
+    w->statuses = xcalloc(WORLD_STATUSES, sizeof *w->statuses);
+    snprintf(w->dir, sizeof w->dir, "%s/test_storage.XXXXXX", base);
+    CHECK(mkdtemp(w->dir) != NULL);
+    CHECK(lsm_create(w->env, w->dir, 1, NULL) == 0);
+    oracle_init(&w->oracle);
+    w->known[0] = w->live[0] = true;
+    w->trees[0] = CATALOGUE;
+    w->trees[1] = FIRST_TREE;
+    w->trees[2] = FIRST_TREE + 1;
+    w->tree_count = 3;
+    first = &w->oracle.incs[0];
+    first->start = 4096;
+}
+
+static void
+remove_folder(const char *path)
+{
+    DIR *d = opendir(path);
+    struct dirent *e;
+
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        char name[512];
+        struct stat st;
+
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        snprintf(name, sizeof name, "%s/%s", path, e->d_name);
+        if (lstat(name, &st) == 0 && S_ISDIR(st.st_mode))
+            remove_folder(name);
+        else
+            unlink(name);
+    }
+    if (d != NULL)
+        closedir(d);
+    rmdir(path);
+}
+
+void
+world_fini(struct world *w)
+{
+    if (w->lsm != NULL)
+        world_close(w);
+    oracle_fini(&w->oracle);
+    xfree(w->statuses);
+    remove_folder(w->dir);
+    env_free(w->env);
+}
+
+static void
+load_status(void *arg, txid_t txid, scn_t scn)
+{
+    world_set_status(arg, txid, false, scn);
+}
+
+void
+world_open(struct world *w)
+{
+    struct lsm_options o = { .env = w->env,
+                             .dir = w->dir,
+                             .memtable_bytes = 4 << 20,
+                             .cache_bytes = 1 << 20,
+                             .tier_runs = 2,
+                             .no_background = true,
+                             .broken = w->broken };
+    struct lsm_host host = { .arg = w,
+                             .resolve = host_resolve,
+                             .floor = host_floor,
+                             .settle = host_settle,
+                             .wait_durable = host_wait_durable,
+                             .ended = host_ended,
+                             .tip = host_tip };
+
+    w->status_count = 0;
+    world_must(w, lsm_open(&o, &host, &w->lsm), "opening");
+    lsm_each_status(w->lsm, load_status, w);
+}
+
+static void
+release_snap(struct world *w, struct world_snap *s)
+{
+    if (!s->open)
+        return;
+    for (size_t i = 0; i < s->view_count; i++)
+        lsm_view_release(s->views[i]);
+    lsm_unhold(w->lsm, &s->hold);
+    s->open = false;
+}
+
+void
+world_close(struct world *w)
+{
+    for (int i = 0; i < 2; i++)
+        if (w->jobs[i] != NULL)
+            lsm_job_discard(w->jobs[i]);
+    w->jobs[0] = w->jobs[1] = NULL;
+    for (int i = 0; i < WORLD_SNAPS; i++)
+        release_snap(w, &w->snaps[i]);
+    lsm_close(w->lsm);
+    w->lsm = NULL;
+}
+
+/* ---- redo -------------------------------------------------------------------------------------
+ */
+
+void
+world_note_tree(struct world *w, tree_id_t tree)
+{
+    for (uint32_t i = 0; i < w->tree_count; i++)
+        if (w->trees[i] == tree)
+            return;
+    CHECK(w->tree_count < WORLD_TREES);
+    w->trees[w->tree_count++] = tree;
+}
+
+/* Adds a version; `on_top`: as a transaction does, else as replay does. */
+bool
+world_write(struct world *w, tree_id_t tree, const struct oracle_record *r, bool on_top)
+{
+    struct lsm_tree *t = lsm_tree_find(w->lsm, tree);
+    struct lsm_newest newest;
+    struct lsm_view *v;
+    struct arena arena;
+    int rc;
+
+    if (t == NULL)
+        return false;
+    if (!on_top) {
+        world_must(w,
+                   lsm_write(t, slice(r->key, r->key_size), NULL, r->txid, r->seq, r->kind,
+                             slice(r->value, r->value_size)),
+                   "replaying a write");
+        return true;
+    }
+    arena_init(&arena, NULL);
+    v = lsm_view_acquire(t);
+    rc = lsm_newest(v, slice(r->key, r->key_size), &arena, &newest);
+    if (rc == 0)
+        rc = lsm_write(t, slice(r->key, r->key_size), newest.token, r->txid, r->seq, r->kind,
+                       slice(r->value, r->value_size));
+    lsm_view_release(v);
+    arena_fini(&arena);
+    world_must(w, rc, "writing");
+    return true;
+}
+
+static void
+apply_commit(struct world *w, incarnation_t inc, const struct oracle_record *r)
+{
+    world_set_status(w, r->txid, false, r->scn);
+    for (uint32_t i = 0; i < r->child_count; i++)
+        world_set_status(w, r->children[i], false, r->scn);
+    if (r->scn > w->tip[inc])
+        w->tip[inc] = r->scn;
+}
+
+/* One record, in recovery (`filter`: what the trees have flushed is left out) or as it comes. */
+void
+world_apply(struct world *w, incarnation_t inc, uint64_t pos, bool filter)
+{
+    const struct oracle_record *r = &w->oracle.incs[inc].records[pos];
+    struct lsn lsn = lsn_make(lsn_of(w, inc, pos));
+    struct lsm_tree *t;
+
+    switch (r->type) {
+    case ORACLE_PUT:
+        t = lsm_tree_find(w->lsm, r->tree);
+        if (t != NULL && (!filter || lsm_replay_needed(t, inc, lsn)))
+            (void)world_write(w, r->tree, r, false);
+        return;
+    case ORACLE_COMMIT:
+        apply_commit(w, inc, r);
+        return;
+    case ORACLE_ABORT:
+        world_set_status(w, r->txid, true, 0);
+        return;
+    case ORACLE_TREE_CREATE:
+        world_note_tree(w, r->tree);
+        if (!filter || lsm_trees_need(w->lsm, inc, lsn))
+            (void)lsm_tree_create(w->lsm, r->tree, r->txid);
+        return;
+    case ORACLE_TREE_DROP:
+        if (!filter || lsm_trees_need(w->lsm, inc, lsn))
+            lsm_tree_drop(w->lsm, r->tree, r->txid);
+        return;
+    case ORACLE_HORIZON: /* HORIZON-3 */
+        if (!filter)
+            world_must(w, lsm_horizon_raise(w->lsm, r->scn, SCN_MAX), "following the horizon");
+        return;
+    }
+}
+
+/* REDO-2: every incarnation that has something unflushed, to the end of what is held of it. */
+void
+world_replay(struct world *w)
+{
+    incarnation_t inc = 0, followed = w->inc;
+    struct lsn from;
+    bool first = true;
+
+    while (lsm_replay_next(w->lsm, inc, first, &inc, &from)) {
+        uint64_t start = w->oracle.incs[inc].start;
+
+        first = false;
+        lsm_replay_begin(w->lsm, inc);
+        w->inc = inc; /* whose transactions may be open */
+        for (uint64_t pos = from.v - start; pos < w->end[inc]; pos++) {
+            w->reading = start + pos;
+            world_apply(w, inc, pos, true);
+        }
+        w->reading = lsn_of(w, inc, w->end[inc]);
+        w->inc = followed;
+        lsm_replay_end(w->lsm, inc, lsn_make(w->reading));
+        if (inc == followed)
+            break;
+    }
+    w->reading = 0;
+}
+
+/* ---- branches ---------------------------------------------------------------------------------
+ */
+
+bool
+world_holds(struct world *w, incarnation_t b, scn_t s)
+{
+    scn_t part = oracle_part(&w->oracle, b, w->inc);
+
+    if (s <= part && s < lsm_horizon(w->lsm))
+        return false;
+    for (incarnation_t x = 0; x < ORACLE_INCS; x++)
+        if (w->live[x] && s <= oracle_part(&w->oracle, b, x) && s <= w->tip[x])
+            return true;
+    return false;
+}
+
+/* What the rules say is kept, against what the engine says. */
+void
+world_live(struct world *w, incarnation_t old)
+{
+    struct lsm_branch_info info[ORACLE_INCS];
+    size_t count = lsm_branches(w->lsm, info, ORACLE_INCS), expected = 0;
+
+    w->live[old] = w->live[w->inc] = true;
+    for (incarnation_t x = 0; x < ORACLE_INCS; x++) {
+        if (w->live[x] && x != w->inc && w->tip[x] <= oracle_part(&w->oracle, x, w->inc))
+            w->live[x] = false;
+        expected += w->live[x];
+    }
+    if (count != expected)
+        world_diverge(w, "%zu branches are kept, should be %zu", count, expected);
+    for (size_t i = 0; i < count; i++)
+        if (!w->live[info[i].inc] || info[i].tip != w->tip[info[i].inc])
+            world_diverge(w, "branch %u to SCN %llu is kept, should be %llu", info[i].inc,
+                          (unsigned long long)info[i].tip, (unsigned long long)w->tip[info[i].inc]);
+}
+
+void
+world_enter(struct world *w, incarnation_t inc)
+{
+    struct lineage_entry entry;
+    incarnation_t old = w->inc;
+    int rc;
+
+    oracle_entry(&w->oracle, inc, &entry);
+    rc = lsm_enter(w->lsm, &entry, w->tip[old], lsn_make(lsn_of(w, old, w->end[old])), NULL);
+    world_must(w, rc, "entering a branch");
+    w->inc = inc;
+    if (!w->known[inc]) {
+        w->known[inc] = true;
+        w->end[inc] = 0;
+        w->tip[inc] = entry.fork_scn;
+    }
+    w->durable = 0;
+    world_forget_txns(w, false);
+    world_live(w, old);
+    world_say(w, "branch %u from branch %u at SCN %llu", inc, entry.parent,
+              (unsigned long long)entry.fork_scn);
+}

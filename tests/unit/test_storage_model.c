@@ -1,0 +1,100 @@
+/* The engine's storage against the oracle of the storage model, step by random step: ORDER-1,
+ * READ-1 to -3, UNDO-1 to -4, TOMB-1, CUT-1 to -5, REDO-1 to -3, HORIZON-1 to -4, PIN-1, INC-1,
+ * TXN-1, TXN-2, STATUS-1, STATUS-2, DDL-1. Some rules can be switched off, and must then be missed.
+ *
+ *   STORAGE_SEED=n    plays one seed, showing its steps
+ *   STORAGE_SEEDS=n   plays so many (default: what fits into a unit test)
+ *   STORAGE_BROKEN=b  with rules switched off (bits of enum lsm_rule)
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/support/storage_world.h"
+
+enum { STEPS = 120, SEEDS = 60, SEEDS_BROKEN = 1500 };
+
+static unsigned
+setting(const char *name, unsigned otherwise)
+{
+    const char *text = getenv(name);
+
+    return text == NULL ? otherwise : (unsigned)strtoul(text, NULL, 0);
+}
+
+static bool
+play(unsigned seed, uint32_t broken, bool trace, uint64_t *steps, uint64_t *compared, char why[512])
+{
+    static struct world w;
+    bool fine;
+
+    world_init(&w, seed, broken);
+    w.trace = trace;
+    fine = world_play(&w, STEPS);
+    snprintf(why, 512, "%s", w.why);
+    *steps += w.steps;
+    *compared += w.compared;
+    world_fini(&w);
+    return fine;
+}
+
+START_TEST(test_rules_hold)
+{
+    unsigned first = setting("STORAGE_SEED", 1), seeds = setting("STORAGE_SEEDS", SEEDS);
+    bool one = getenv("STORAGE_SEED") != NULL;
+    uint64_t steps = 0, compared = 0;
+    char why[512];
+
+    for (unsigned seed = first; seed < first + (one ? 1 : seeds); seed++)
+        if (!play(seed, setting("STORAGE_BROKEN", 0), one, &steps, &compared, why))
+            ck_abort_msg("seed %u: %s", seed, why);
+    printf("storage: %llu steps, %llu states compared\n", (unsigned long long)steps,
+           (unsigned long long)compared);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    uint32_t rule;
+} rules[] = {
+    { "UNDO-1", LSM_BREAK_UNDO_1 },   { "TOMB-1", LSM_BREAK_TOMB_1 },
+    { "ORDER-1", LSM_BREAK_ORDER_1 }, { "CUT-2", LSM_BREAK_CUT_2 },
+    { "UNDO-2", LSM_BREAK_UNDO_2 },   { "STATUS-1", LSM_BREAK_STATUS_1 },
+    { "READ-1", LSM_BREAK_READ_1 },
+};
+
+START_TEST(test_broken_rule_is_noticed)
+{
+    uint64_t steps = 0, compared = 0;
+    char why[512];
+
+    for (unsigned seed = 1; seed <= SEEDS_BROKEN; seed++)
+        if (!play(seed, rules[_i].rule, false, &steps, &compared, why)) {
+            printf("%s off: noticed by seed %u: %s\n", rules[_i].name, seed, why);
+            return;
+        }
+    ck_abort_msg("%s switched off, and %u seeds did not notice", rules[_i].name, SEEDS_BROKEN);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *s = suite_create("storage_model");
+    TCase *t = tcase_create("storage_model");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_test(t, test_rules_hold);
+    if (getenv("STORAGE_SEED") == NULL && getenv("STORAGE_BROKEN") == NULL)
+        tcase_add_loop_test(t, test_broken_rule_is_noticed, 0, sizeof rules / sizeof rules[0]);
+    tcase_set_timeout(t, 600);
+    suite_add_tcase(s, t);
+    runner = srunner_create(s);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
