@@ -108,7 +108,7 @@ enum lsm_rule {
     LSM_BREAK_UNDO_4 = 16,
     LSM_BREAK_TOMB_1 = 32,
     LSM_BREAK_CUT_2 = 64,
-    LSM_BREAK_CUT_4 = 128, /* by the caller's choice of `low` */
+    LSM_BREAK_CUT_4 = 128, /* nothing is read again */
     LSM_BREAK_STATUS_1 = 256,
     LSM_BREAK_REDO_3 = 512,
     LSM_BREAK_HORIZON_2 = 1024,
@@ -265,9 +265,9 @@ bool lsm_replay_next(struct lsm *l, incarnation_t after, bool first, incarnation
 void lsm_replay_begin(struct lsm *l, incarnation_t inc);
 /* Seals what was read of an incarnation that is not followed. */
 void lsm_replay_end(struct lsm *l, incarnation_t inc, struct lsn end);
-/* Whether the tree has not flushed the record at lsn yet (REDO-3). A tree that is not there any
- * more needs nothing: check lsm_tree_find first. */
-bool lsm_replay_needed(struct lsm_tree *t, incarnation_t inc, struct lsn lsn);
+/* Whether the tree has not flushed the write at lsn by this txid yet (REDO-3). A tree that is not
+ * there any more needs nothing: check lsm_tree_find first. */
+bool lsm_replay_needed(struct lsm_tree *t, incarnation_t inc, struct lsn lsn, txid_t txid);
 /* From where redo of the incarnation must be kept for recovery; false: nothing of it. */
 bool lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from);
 
@@ -295,13 +295,25 @@ scn_t lsm_part(struct lsm *l, incarnation_t a, incarnation_t b);
 MUST_CHECK
 int lsm_enter(struct lsm *l, const struct lineage_entry *entry, scn_t old_tip, struct lsn old_end,
               const struct manifest_edit *more);
-/* Follows again the stream of an incarnation that was left before its end (CUT-4): the caller then
- * reads redo again from `low`, the first record of the oldest transaction that was open where it
- * left (or the end if there was none), giving every tree everything. Its positions sink to `low`
- * (CUT-5). Quiet as above. Blocks. */
+/* Follows again the stream of an incarnation that was left before its end. What was open there is
+ * not dead after all (CUT-4): the caller then reads redo again from `low`, the first record of the
+ * oldest transaction that was open where it left, to `end`, where it left, giving
+ *     lsm_write (token NULL) each write for which lsm_replay_needed says so,
+ *     lsm_tree_create and _drop if lsm_trees_need, statuses of commits and aborts,
+ * then calls lsm_reread_end and goes on as ever. Only writes of the transactions in `open`
+ * (children included) are needed: all others are here already, and read again above what other
+ * branches have written since they would break the order of age. What was read again is read again
+ * after a crash too, until it is flushed; a flush of anything older does not end that (CUT-5). low
+ * == end, and none open: nothing to read. Quiet as above. Blocks. */
+struct lsm_reread {
+    struct lsn low, end;
+    const txid_t *open;
+    size_t open_count;
+};
 MUST_CHECK
-int lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end, struct lsn low,
-               const struct manifest_edit *more);
+int lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end,
+               const struct lsm_reread *again, const struct manifest_edit *more);
+void lsm_reread_end(struct lsm *l);
 /* Whether the state of branch b at SCN s can be read here (HORIZON-2). */
 bool lsm_holds(struct lsm *l, incarnation_t b, scn_t s);
 /* READ-3: the branch on which to read (b, s): b if it is kept, else a kept one that includes it. */

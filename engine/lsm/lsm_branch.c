@@ -280,6 +280,7 @@ lsm_positions_edit(struct lsm *l, struct manifest_edit *e, struct lsm_tree *t,
     edit_all_incarnations(l, e, flushed, floor);
     if (flushed == NULL)
         return;
+    lsm_stretches_edit(l, e, t, flushed);
     /* REDO-3: what this tree has flushed, where the incarnation's own position lies below. */
     if (!lowest_start(l, flushed->tag, t, flushed, &own) && flushed->tag != atomic_load(&l->branch))
         own = UINT64_MAX; /* all that there was */
@@ -297,25 +298,36 @@ lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from)
     env_mutex_lock(&l->state);
     needed = lsm_positions_get(&l->positions, inc, &from->v);
     if (needed) {
-        uint64_t registry;
+        uint64_t low;
 
-        if (lsm_positions_get(&l->registry, inc, &registry) && registry < from->v)
-            from->v = registry;
+        if (lsm_positions_get(&l->registry, inc, &low) && low < from->v)
+            from->v = low;
+        if (lsm_stretch_low(l, inc, &low) && low < from->v)
+            from->v = low;
     }
     env_mutex_unlock(&l->state);
     return needed;
 }
 
-bool
-lsm_replay_needed(struct lsm_tree *t, incarnation_t inc, struct lsn lsn)
+uint64_t
+lsm_position_of(const struct lsm_tree *t, incarnation_t inc)
 {
     uint64_t from, own;
 
+    if (!lsm_positions_get(&t->lsm->positions, inc, &from))
+        return UINT64_MAX;
+    return lsm_positions_get(&t->flushed, inc, &own) && own > from ? own : from;
+}
+
+bool
+lsm_replay_needed(struct lsm_tree *t, incarnation_t inc, struct lsn lsn, txid_t txid)
+{
     if (lsm_is_broken(t->lsm, LSM_BREAK_REDO_3))
         return true;
-    if (!lsm_positions_get(&t->lsm->positions, inc, &from) || lsn.v < from)
-        return false;
-    return !lsm_positions_get(&t->flushed, inc, &own) || lsn.v >= own;
+    /* While a stream is followed again nothing has been lost but what its stretch names. */
+    if (atomic_load(&t->lsm->rereading) == 0 && lsn.v >= lsm_position_of(t, inc))
+        return true;
+    return lsm_stretch_needs(t, inc, lsn.v, txid);
 }
 
 bool
@@ -354,17 +366,61 @@ seal_all(struct lsm *l)
     xfree(trees);
 }
 
+/* Memtables as recovery has filled them: one of each incarnation, newest first by number, since on
+ * every branch what a later incarnation wrote came later. */
+static void
+order_by_tag(struct lsm_tree *t)
+{
+    struct lsm_draft d;
+
+    lsm_seal(t);
+    env_mutex_lock(&t->lock);
+    lsm_draft_init(&d, t, lsm_view_current_locked(t));
+    for (size_t i = 1; i < d.mem_count; i++)
+        for (size_t k = i; k > 0 && d.mems[k - 1]->tag < d.mems[k]->tag; k--) {
+            struct lsm_mem *m = d.mems[k];
+
+            d.mems[k] = d.mems[k - 1];
+            d.mems[k - 1] = m;
+        }
+    lsm_draft_publish_locked(&d);
+    lsm_draft_fini(&d);
+    env_mutex_unlock(&t->lock);
+}
+
+/* Whether the tree has memtables of incarnations after the one followed (which was left for them,
+ * and followed again). */
+static bool
+has_later(struct lsm_tree *t, incarnation_t followed)
+{
+    struct lsm_view *v = lsm_view_acquire(t);
+    bool later = false;
+
+    for (uint32_t i = 0; i < v->mem_count; i++)
+        later |= v->mems[i].mem->tag > followed;
+    lsm_view_release(v);
+    return later;
+}
+
 void
 lsm_replay_end(struct lsm *l, incarnation_t inc, struct lsn end)
 {
     incarnation_t followed = atomic_load(&l->branch);
+    struct lsm_tree **trees;
+    size_t count;
 
     (void)end;
     atomic_store(&l->write_tag, followed);
-    if (inc != followed)
+    if (inc != followed) {
         seal_all(l);
-    else
-        l->replaying = false;
+        return;
+    }
+    count = lsm_tree_snapshot(l, &trees);
+    for (size_t i = 0; i < count; i++)
+        if (has_later(trees[i], followed))
+            order_by_tag(trees[i]);
+    xfree(trees);
+    l->replaying = false;
 }
 
 /* ---- cuts -------------------------------------------------------------------------------------
@@ -503,6 +559,8 @@ leave_incarnation(struct lsm *l, struct manifest_edit *e, struct change *c, stru
 {
     uint64_t lowest;
 
+    atomic_store(&l->rereading, 0);
+    lsm_stretches_edit(l, e, NULL, NULL);
     lsm_trees_edit(l, e, old_end);
     env_mutex_lock(&l->state);
     lsm_positions_remove(&l->registry, c->old);
@@ -574,64 +632,90 @@ lsm_enter(struct lsm *l, const struct lineage_entry *entry, scn_t old_tip, struc
     return rc;
 }
 
-/* CUT-4, CUT-5: every tree is given everything from `low` on. */
+/* CUT-4: what the incarnation still lacks, and from where its own records are registered again. */
 static void
-sink_positions(struct lsm *l, struct manifest_edit *e, incarnation_t inc, uint64_t low)
+edit_return(struct lsm *l, struct manifest_edit *e, incarnation_t inc,
+            const struct lsm_reread *again)
 {
-    struct lsm_tree **trees;
-    size_t count = lsm_tree_snapshot(l, &trees);
     uint64_t from, registry;
 
-    for (size_t i = 0; i < count; i++) {
-        uint64_t own;
-
-        if (!lsm_positions_get(&trees[i]->flushed, inc, &own) || own <= low)
-            continue;
-        lsm_positions_set(&trees[i]->flushed, inc, low);
-        lsm_put_position(e, inc, trees[i]->id, low);
-    }
-    xfree(trees);
     env_mutex_lock(&l->state);
-    if (!lsm_positions_get(&l->positions, inc, &from) || from > low)
-        from = low;
-    if (!lsm_positions_get(&l->registry, inc, &registry) || registry > low)
-        registry = low;
+    /* Nothing of it was needed any more: from here on everything is. */
+    if (!lsm_positions_get(&l->positions, inc, &from))
+        from = again->end.v;
+    if (!lsm_positions_get(&l->registry, inc, &registry) || registry > again->low.v)
+        registry = again->low.v;
     lsm_positions_set(&l->positions, inc, from);
     lsm_positions_set(&l->registry, inc, registry);
     env_mutex_unlock(&l->state);
     lsm_put_position(e, inc, 0, from);
     lsm_put_position(e, inc, LSM_TREE_NONE, registry);
+    if (again->open_count != 0 && !lsm_is_broken(l, LSM_BREAK_CUT_4))
+        lsm_stretch_add(l, e, inc, again);
 }
 
-int
-lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end, struct lsn low,
-           const struct manifest_edit *more)
+/* Trees that had flushed all there was have not flushed what comes now. */
+static void
+cap_positions(struct lsm *l, struct manifest_edit *e, incarnation_t inc, uint64_t end)
 {
+    struct lsm_tree **trees;
+    size_t count = lsm_tree_snapshot(l, &trees);
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t own;
+
+        if (!lsm_positions_get(&trees[i]->flushed, inc, &own) || own <= end)
+            continue;
+        lsm_positions_set(&trees[i]->flushed, inc, end);
+        lsm_put_position(e, inc, trees[i]->id, end);
+    }
+    xfree(trees);
+}
+
+MUST_CHECK
+static int
+resume_locked(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end,
+              const struct lsm_reread *again, const struct manifest_edit *more)
+{
+    size_t stretches = l->stretch_count;
     struct manifest_edit e;
     struct change c;
-    scn_t tip;
     int rc;
 
-    env_mutex_lock(&l->edit);
     change_init(l, &c, inc);
-    if (lineage_find(&c.lineage, inc) == NULL) {
-        change_fini(&c);
-        env_mutex_unlock(&l->edit);
-        return DIAG(ERR_DIVERGED, "incarnation %u is not known here", inc);
-    }
-    add_live(&c, c.old, old_tip);
-    tip = tip_held(&c, inc);
     manifest_edit_init(&e);
     atomic_store(&l->write_tag, inc);
     seal_all(l);
-    add_live(&c, inc, tip);
+    add_live(&c, c.old, old_tip);
+    add_live(&c, inc, tip_held(&c, inc));
     prune_live(&c, &e);
     leave_incarnation(l, &e, &c, old_end);
-    sink_positions(l, &e, inc, low.v);
+    cap_positions(l, &e, inc, again->end.v);
+    edit_return(l, &e, inc, again);
     append_edit(&e, more);
     rc = change_commit(l, &c, &e);
+    if (rc == 0)
+        atomic_store(&l->rereading, again->end.v);
+    else if (l->stretch_count > stretches)
+        lsm_stretch_take_back(l);
     change_fini(&c);
     manifest_edit_fini(&e);
+    return rc;
+}
+
+int
+lsm_resume(struct lsm *l, incarnation_t inc, scn_t old_tip, struct lsn old_end,
+           const struct lsm_reread *again, const struct manifest_edit *more)
+{
+    bool known;
+    int rc;
+
+    env_mutex_lock(&l->edit);
+    known = lineage_find(&l->lineage, inc) != NULL;
+    if (!known)
+        rc = DIAG(ERR_DIVERGED, "incarnation %u is not known here", inc);
+    else
+        rc = resume_locked(l, inc, old_tip, old_end, again, more);
     env_mutex_unlock(&l->edit);
     return rc;
 }
@@ -663,4 +747,12 @@ lsm_lineage_merge(struct lsm *l, const struct lineage *peer, const struct manife
     lineage_fini(&merged);
     manifest_edit_fini(&e);
     return rc;
+}
+
+/* The memtables that were made meanwhile hold what was read again; those made from now on do not.
+ */
+void
+lsm_reread_end(struct lsm *l)
+{
+    atomic_store(&l->rereading, 0);
 }

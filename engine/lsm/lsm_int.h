@@ -84,7 +84,9 @@ struct lsm_tree {
     _Atomic bool removed;                   /* changed with lock: nobody can see it any more */
 
     /* With lsm.edit. */
-    struct lsm_positions flushed; /* above the incarnation's own (REDO-3) */
+    struct lsm_positions flushed;    /* above the incarnation's own (REDO-3) */
+    struct lsm_stretch_name *reread; /* stretches of which it has flushed its part */
+    size_t reread_count;
 
     /* With lsm.state: the life span (DDL-1). */
     stamp_t created;
@@ -111,6 +113,20 @@ struct lsm_tree_table {
     size_t cap;                    /* a power of two */
     struct lsm_tree_table *before; /* kept until close: somebody may be reading it */
     struct lsm_tree *_Atomic slots[];
+};
+
+/* A stretch of redo of which the writes of some transactions are to be read again (CUT-4). */
+struct lsm_stretch {
+    incarnation_t inc;
+    uint64_t low, end; /* (inc, end) names it */
+    txid_t *open;      /* ascending; owned */
+    size_t open_count;
+    bool ending; /* it is taken out by the edit that is being committed */
+};
+struct lsm_stretch_name {
+    incarnation_t inc;
+    uint64_t end;
+    bool in_edit; /* it is put in by the edit that is being committed */
 };
 
 /* ---- the node ---------------------------------------------------------------------------------
@@ -151,6 +167,9 @@ struct lsm {
     struct lsm_positions positions; /* recovery positions by incarnation, with edit and state */
     struct lsm_positions registry;  /* of the trees' own records, alike */
     bool replaying;                 /* recovery; one thread */
+    struct lsm_stretch *stretches;  /* with edit and state */
+    size_t stretch_count;
+    _Atomic uint64_t rereading; /* the end of the stretch being read again; 0: none */
 
     struct env_mutex trees_lock; /* insertion */
     struct lsm_tree_table *_Atomic trees;
@@ -332,6 +351,30 @@ int lsm_branches_load(struct lsm *l);
  * on disk only means more to read again. */
 void lsm_positions_edit(struct lsm *l, struct manifest_edit *e, struct lsm_tree *flushed_tree,
                         const struct lsm_mem *flushed, struct lsn floor);
+
+/* ---- lsm_reread.c -----------------------------------------------------------------------------
+ */
+
+MUST_CHECK
+int lsm_stretches_load(struct lsm *l);
+void lsm_stretches_fini(struct lsm *l);
+/* Adds a stretch to an edit that follows its incarnation again; in memory at once. With lsm.edit.
+ */
+void lsm_stretch_add(struct lsm *l, struct manifest_edit *e, incarnation_t inc,
+                     const struct lsm_reread *again);
+/* Takes it back after the edit failed. */
+void lsm_stretch_take_back(struct lsm *l);
+bool lsm_stretch_needs(struct lsm_tree *t, incarnation_t inc, uint64_t lsn, txid_t txid);
+/* The lowest position of a stretch of the incarnation. */
+bool lsm_stretch_low(struct lsm *l, incarnation_t inc, uint64_t *low);
+/* The end of the newest stretch that a memtable made now may hold something of; 0: none. */
+uint64_t lsm_stretch_end(const struct lsm_tree *t, incarnation_t inc);
+/* What a flush of a memtable of a tree (or NULL, NULL) has ended: that tree's part, or a stretch as
+ * a whole. In memory once the edit is durable. */
+void lsm_stretches_edit(struct lsm *l, struct manifest_edit *e, struct lsm_tree *t,
+                        const struct lsm_mem *flushed);
+void lsm_stretches_edit_done(struct lsm *l, bool durable);
+uint64_t lsm_position_of(const struct lsm_tree *t, incarnation_t inc); /* UINT64_MAX: nothing */
 
 /* ---- merging ----------------------------------------------------------------------------------
  */

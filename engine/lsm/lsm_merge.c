@@ -208,21 +208,20 @@ may_drop_tombstone(const struct lsm_job *job, struct slice key)
 {
     const struct lsm_view *v = job->view;
     uint64_t hash = filter_hash(key);
-    bool broken = lsm_is_broken(job->lsm, LSM_BREAK_TOMB_1);
 
-    if (broken && job->mem != NULL)
-        return false;
-    for (uint32_t i = 0; i < v->mem_count && !broken; i++)
+    if (lsm_is_broken(job->lsm, LSM_BREAK_TOMB_1))
+        return true;
+    for (uint32_t i = 0; i < v->mem_count; i++)
         if (v->mems[i].mem != job->mem && memtable_find(v->mems[i].mem->table, key) != NULL)
             return false;
-    for (uint32_t i = broken ? job->run_to : 0; i < v->run_count; i++) {
+    for (uint32_t i = 0; i < v->run_count; i++) {
         const struct lsm_slot *slot = lsm_run_find(&v->runs[i], key);
 
         if (slot != NULL && !is_input(job, slot->file) &&
             segment_maybe(slot->file->segment, key, hash))
             return false;
     }
-    for (uint32_t i = 0; i < v->revived_count && !broken; i++)
+    for (uint32_t i = 0; i < v->revived_count; i++)
         if (!is_input(job, v->undo[i].file) && segment_maybe(v->undo[i].file->segment, key, hash))
             return false;
     return true;

@@ -363,6 +363,8 @@ load_all(struct lsm *l)
     if (rc == 0)
         rc = manifest_each(l->manifest, MANIFEST_POSITION, load_position, l);
     if (rc == 0)
+        rc = lsm_stretches_load(l);
+    if (rc == 0)
         rc = manifest_each(l->manifest, MANIFEST_STATUS, load_status, l);
     if (rc == 0)
         rc = load_files(l);
@@ -488,6 +490,7 @@ tree_free(struct lsm_tree *t)
     xfree(t->flushed.at);
     xfree(t->drops);
     xfree(t->cursor);
+    xfree(t->reread);
     env_mutex_fini(&t->lock);
     xfree_aligned(t);
 }
@@ -515,6 +518,7 @@ lsm_close(struct lsm *l)
     xfree(l->pins);
     xfree(l->positions.at);
     xfree(l->registry.at);
+    lsm_stretches_fini(l);
     cache_free(l->cache);
     codec_pool_free(l->codecs);
     fini_locks(l);

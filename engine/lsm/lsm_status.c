@@ -160,6 +160,7 @@ lsm_edit_done(struct lsm *l, bool durable)
     }
     env_mutex_unlock(&l->txids.lock);
     lsm_trees_edit_done(l, durable);
+    lsm_stretches_edit_done(l, durable);
 }
 
 void

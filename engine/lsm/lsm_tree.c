@@ -418,6 +418,7 @@ empty_tree(struct lsm *l, struct lsm_tree *t)
     t->created_tag = LSM_TAG_NONE;
     t->drop_count = 0;
     t->flushed.count = 0;
+    t->reread_count = 0; /* its marks in the manifest go with their stretches */
     env_mutex_unlock(&l->state);
 }
 

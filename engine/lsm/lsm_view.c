@@ -33,6 +33,8 @@ lsm_mem_new(struct lsm_tree *t, uint64_t start)
     m->tag = atomic_load(&l->write_tag);
     m->number = atomic_fetch_add(&l->next_mem, 1);
     m->start = start;
+    m->reread_all = l->replaying;
+    m->reread = l->replaying ? lsm_stretch_end(t, m->tag) : atomic_load(&l->rereading);
     m->stamped_through = l->host.ended(l->host.arg);
     m->table = memtable_new(l->env, &l->budget);
     env_mutex_lock(&l->mems_lock);

@@ -146,6 +146,25 @@ lsm_newest(struct lsm_view *v, struct slice key, struct arena *arena, struct lsm
 /* ---- adding -----------------------------------------------------------------------------------
  */
 
+/* Where the records of what a new memtable will hold begin, noted before anybody can write there.
+ * What is read again lies below, but is accounted for by its stretch; in recovery nothing is given
+ * to the tree that lies below its position, but for that. */
+static uint64_t
+start_of(struct lsm_tree *t)
+{
+    struct lsm *l = t->lsm;
+    uint64_t floor = l->host.floor(l->host.arg).v, own, again = atomic_load(&l->rereading);
+
+    if (again > floor)
+        return again;
+    if (l->replaying) {
+        own = lsm_position_of(t, atomic_load(&l->write_tag));
+        if (own > floor && own != UINT64_MAX)
+            return own;
+    }
+    return floor;
+}
+
 /* Gives the tree an active memtable if its view is still of this generation. */
 MUST_CHECK
 static int
@@ -161,8 +180,7 @@ make_active(struct lsm_tree *t, uint64_t generation, uint64_t *number)
         env_mutex_unlock(&t->lock);
         return ERR_AGAIN;
     }
-    /* Noted before anybody can write here: no version of it has a record below. */
-    m = lsm_mem_new(t, t->lsm->host.floor(t->lsm->host.arg).v);
+    m = lsm_mem_new(t, start_of(t));
     lsm_draft_init(&d, t, v);
     mems = ARENA_ARRAY(&d.arena, struct lsm_mem *, d.mem_count + 1);
     mems[0] = m;

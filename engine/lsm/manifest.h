@@ -42,6 +42,7 @@ enum manifest_type {
     MANIFEST_LINEAGE = 11, /* key incarnation: a record of redo's lineage, its own format */
     MANIFEST_BLOB = 12,    /* key name: sequence u64, bytes of the owner */
     MANIFEST_CURRENT = 13, /* key "": the incarnation followed */
+    MANIFEST_REREAD = 14,  /* key (incarnation, end; tree or 0): what is read again (CUT-4) */
     MANIFEST_TYPE_END,
 };
 

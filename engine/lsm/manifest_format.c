@@ -212,7 +212,7 @@ manifest_type_name(enum manifest_type type)
         [MANIFEST_STATUS] = "status",     [MANIFEST_HORIZON] = "horizon",
         [MANIFEST_PIN] = "pin",           [MANIFEST_BRANCH] = "branch",
         [MANIFEST_LINEAGE] = "lineage",   [MANIFEST_BLOB] = "blob",
-        [MANIFEST_CURRENT] = "current",
+        [MANIFEST_CURRENT] = "current",   [MANIFEST_REREAD] = "reread",
     };
 
     return type > 0 && type < MANIFEST_TYPE_END ? names[type] : "?";

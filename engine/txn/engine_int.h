@@ -305,6 +305,11 @@ void follow_note_begin(struct engine *e, const struct redo_record *rec);
 /* The first record of the oldest open transaction, or `none`. */
 struct lsn follow_open_low(struct engine *e, struct lsn none);
 bool follow_is_open(struct engine *e, txid_t txid);
+/* Which transactions are open at `end` of an incarnation, all of whose records lie at or above
+ * `low`. *txids is the caller's to xfree, also after an error. Reads redo. */
+MUST_CHECK
+int follow_find_open(struct engine *e, incarnation_t inc, struct lsn low, struct lsn end,
+                     txid_t **txids, size_t *count);
 /* All txids of the incarnation followed below this counter have ended or were never seen. */
 uint64_t follow_ended_counter(struct engine *e);
 void follow_load_lows(struct engine *e);

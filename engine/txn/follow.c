@@ -330,6 +330,8 @@ cut_resume(struct engine *e, incarnation_t inc, const struct redo_pos *at,
 {
     struct lsn low = follow_stored_low(e, inc);
     scn_t tip = engine_newest_scn(e);
+    struct lsm_reread again;
+    txid_t *open;
     int rc;
 
     if (low.v == LSN_MAX.v)
@@ -337,17 +339,25 @@ cut_resume(struct engine *e, incarnation_t inc, const struct redo_pos *at,
                     inc);
     if (lsn_lt(at->lsn, low))
         low = at->lsn;
-    follow_set_applied(e, low);
-    rc = lsm_resume(e->lsm, inc, tip, end->lsn, low, more);
-    if (rc != 0) {
-        follow_set_applied(e, end->lsn);
-        return rc;
+    rc = follow_find_open(e, inc, low, at->lsn, &open, &again.open_count);
+    again.low = low;
+    again.end = at->lsn;
+    again.open = open;
+    if (rc == 0) {
+        follow_set_applied(e, low);
+        rc = lsm_resume(e->lsm, inc, tip, end->lsn, &again, more);
+        if (rc != 0)
+            follow_set_applied(e, end->lsn);
     }
+    xfree(open);
+    if (rc != 0)
+        return rc;
     follow_new_branch(e, inc, at->scn);
     engine_apply_dispatched(e, at->lsn);
     rc = again_pass(e, inc, low, at->lsn, false);
     if (rc == 0)
         rc = again_pass(e, inc, low, at->lsn, true);
+    lsm_reread_end(e->lsm);
     return rc;
 }
 

@@ -153,6 +153,54 @@ engine_apply_note_end(struct engine *e, const struct redo_record *rec)
         note_ends(e, a.txid, a.children, a.child_count);
 }
 
+static void
+find_open_record(struct follow_open *o, const struct redo_record *rec)
+{
+    struct redo_writes w;
+    struct redo_tree t;
+    struct redo_commit c;
+    struct redo_abort a;
+
+    if (rec->type == REDO_WRITES && redo_decode_writes(rec, &w) == 0)
+        open_add(o, w.txid, rec->lsn);
+    else if ((rec->type == REDO_TREE_CREATE || rec->type == REDO_TREE_DROP) &&
+             redo_decode_tree(rec, &t) == 0)
+        open_add(o, t.txid, rec->lsn);
+    else if (rec->type == REDO_COMMIT && redo_decode_commit(rec, &c) == 0) {
+        open_remove(o, c.txid);
+        for (uint32_t i = 0; i < c.child_count; i++)
+            open_remove(o, redo_child(c.children, i));
+    } else if (rec->type == REDO_ABORT && redo_decode_abort(rec, &a) == 0) {
+        open_remove(o, a.txid);
+        for (uint32_t i = 0; i < a.child_count; i++)
+            open_remove(o, redo_child(a.children, i));
+    }
+}
+
+int
+follow_find_open(struct engine *e, incarnation_t inc, struct lsn low, struct lsn end,
+                 txid_t **txids, size_t *count)
+{
+    struct follow_open o = { 0 };
+    struct redo_cursor *c;
+    struct redo_record rec;
+    int rc = lsn_lt(low, end) ? redo_cursor_open(e->redo, inc, low, &c) : ERR_END;
+
+    *count = 0;
+    if (rc == 0) {
+        while ((rc = redo_cursor_next(c, &rec)) == 0 && lsn_lt(rec.lsn, end))
+            if (rec.inc == inc)
+                find_open_record(&o, &rec);
+        redo_cursor_close(c);
+    }
+    for (size_t i = 0; i < o.cap; i++)
+        if (o.txids[i] != 0)
+            o.txids[(*count)++] = o.txids[i];
+    *txids = o.txids;
+    xfree(o.lsns);
+    return rc == ERR_END ? 0 : rc;
+}
+
 void
 follow_forget_open(struct engine *e)
 {

@@ -21,7 +21,7 @@ replay_op(struct engine *e, incarnation_t inc, struct lsn lsn, txid_t txid,
         changes_writer(&e->changes, txid);
     if (tree == NULL) /* dropped, and no moment sees it any more */
         return 0;
-    if (filter && !lsm_replay_needed(tree, inc, lsn))
+    if (filter && !lsm_replay_needed(tree, inc, lsn, txid))
         return 0;
     return lsm_write(tree, op->key, NULL, txid, op->seq,
                      op->kind == REDO_OP_DELETE ? VERSION_DELETE : VERSION_PUT, op->value);

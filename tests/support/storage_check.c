@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/lsm/view.h"
 #include "tests/support/storage_world.h"
 
 /* One tree read at one moment; closed before anything diverges. */
@@ -124,6 +125,56 @@ world_read_own(struct world *w, struct world_txn *t, uint8_t key)
     return value;
 }
 
+/* ---- showing ----------------------------------------------------------------------------------
+ */
+
+static void
+show_source(struct world *w, const char *what, incarnation_t tag, struct lsm_source *s)
+{
+    int rc = lsm_source_first(s);
+
+    while (rc == 0 && s->valid) {
+        char key[16] = "";
+
+        for (size_t i = 0; i < s->v.key.size && i < 6; i++)
+            snprintf(key + 2 * i, 3, "%02x", s->v.key.data[i]);
+        world_say(w, "  %s tag %u to %llu: key %s stamp %llx seq %llu %s until %llu", what, tag,
+                  (unsigned long long)s->part, key, (unsigned long long)s->v.stamp,
+                  (unsigned long long)s->v.seq, s->v.kind == VERSION_DELETE ? "delete" : "put",
+                  (unsigned long long)s->v.superseded);
+        rc = lsm_source_next(s);
+    }
+    lsm_source_fini(s);
+}
+
+/* Everything that a tree holds, newest run first. */
+static void
+show_tree(struct world *w, tree_id_t tree)
+{
+    struct lsm_tree *t = lsm_tree_find(w->lsm, tree);
+    struct lsm_source s;
+    struct lsm_view *v;
+
+    if (t == NULL || !w->trace)
+        return;
+    v = lsm_view_acquire(t);
+    world_say(w, "tree %llu, for branch %u:", (unsigned long long)tree, v->branch);
+    for (uint32_t i = 0; i < v->mem_count; i++) {
+        lsm_source_mem(&s, &v->mems[i]);
+        show_source(w, "memtable", v->mems[i].mem->tag, &s);
+    }
+    for (uint32_t i = 0; i < v->run_count; i++)
+        for (uint32_t k = 0; k < v->runs[i].count; k++) {
+            lsm_source_files(&s, &v->runs[i].slots[k], 1, 0);
+            show_source(w, "main", v->runs[i].slots[k].file->tag, &s);
+        }
+    for (uint32_t i = 0; i < v->undo_count; i++) {
+        lsm_source_files(&s, &v->undo[i], 1, 0);
+        show_source(w, v->undo[i].revived ? "revived undo" : "undo", v->undo[i].file->tag, &s);
+    }
+    lsm_view_release(v);
+}
+
 /* ---- the table --------------------------------------------------------------------------------
  */
 
@@ -200,6 +251,8 @@ compare_table(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
     }
     reading_close(&r);
     if (r.why[0] != '\0')
+        show_tree(w, tree);
+    if (r.why[0] != '\0')
         world_diverge(w, "branch %u SCN %llu%s: %s", b, (unsigned long long)s,
                       snap != NULL ? " (snapshot)" : "", r.why);
 }
@@ -234,6 +287,7 @@ compare_index(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
 
         show(got_text, sizeof got_text, &got);
         show(want_text, sizeof want_text, want);
+        show_tree(w, tree);
         world_diverge(w, "branch %u SCN %llu%s: index %llu: %s, should be %s", b,
                       (unsigned long long)s, snap != NULL ? " (snapshot)" : "",
                       (unsigned long long)tree, got_text, want_text);

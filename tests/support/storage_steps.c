@@ -479,30 +479,44 @@ chain_to(const struct world *w, incarnation_t to, incarnation_t incs[ORACLE_INCS
     return n;
 }
 
-/* The first record of the oldest transaction that was open where the stream was left (CUT-4). */
-static uint64_t
-oldest_open(const struct world *w, incarnation_t inc)
+/* Whether the transaction of a record was open where the stream was left. */
+static bool
+is_open_at_end(const struct world *w, incarnation_t inc, uint64_t pos)
 {
     const struct oracle_inc *i = &w->oracle.incs[inc];
+    txid_t txid = i->records[pos].txid;
+
+    for (uint64_t q = pos + 1; q < w->end[inc]; q++) {
+        const struct oracle_record *r = &i->records[q];
+
+        if (r->type != ORACLE_COMMIT && r->type != ORACLE_ABORT)
+            continue;
+        if (r->txid == txid)
+            return false;
+        for (uint32_t k = 0; k < r->child_count; k++)
+            if (r->children[k] == txid)
+                return false;
+    }
+    return true;
+}
+
+/* What was open where the stream was left (CUT-4). */
+static uint64_t
+find_open(const struct world *w, incarnation_t inc, txid_t *open, size_t *count)
+{
     uint64_t low = w->end[inc];
 
-    if (w->broken & LSM_BREAK_CUT_4)
-        return low;
-    for (uint64_t p = 0; p < w->end[inc] && p < low; p++) {
-        bool open = i->records[p].type == ORACLE_PUT || i->records[p].type == ORACLE_TREE_CREATE ||
-                    i->records[p].type == ORACLE_TREE_DROP;
+    *count = 0;
+    for (uint64_t p = 0; p < w->end[inc]; p++) {
+        const struct oracle_record *r = &w->oracle.incs[inc].records[p];
 
-        for (uint64_t q = p + 1; open && q < w->end[inc]; q++) {
-            const struct oracle_record *r = &i->records[q];
-
-            if (r->type != ORACLE_COMMIT && r->type != ORACLE_ABORT)
-                continue;
-            open = r->txid != i->records[p].txid;
-            for (uint32_t k = 0; k < r->child_count; k++)
-                open &= r->children[k] != i->records[p].txid;
+        if ((r->type == ORACLE_PUT || r->type == ORACLE_TREE_CREATE ||
+             r->type == ORACLE_TREE_DROP) &&
+            is_open_at_end(w, inc, p)) {
+            if (low == w->end[inc])
+                low = p;
+            open[(*count)++] = r->txid; /* more than once does no harm */
         }
-        if (open)
-            low = p;
     }
     return low;
 }
@@ -510,14 +524,19 @@ oldest_open(const struct world *w, incarnation_t inc)
 static void
 resume(struct world *w, incarnation_t inc)
 {
-    uint64_t low = oldest_open(w, inc), start = w->oracle.incs[inc].start;
+    uint64_t start = w->oracle.incs[inc].start, low;
     incarnation_t old = w->inc;
+    struct lsm_reread again = { .end = lsn_make(start + w->end[inc]) };
+    txid_t *open = xcalloc(w->end[inc] + 1, sizeof *open);
+    int rc;
 
-    world_must(w,
-               lsm_resume(w->lsm, inc, w->tip[old],
-                          lsn_make(w->oracle.incs[old].start + w->end[old]), lsn_make(start + low),
-                          NULL),
-               "following a stream again");
+    low = find_open(w, inc, open, &again.open_count);
+    again.low = lsn_make(start + low);
+    again.open = open;
+    rc = lsm_resume(w->lsm, inc, w->tip[old], lsn_make(w->oracle.incs[old].start + w->end[old]),
+                    &again, NULL);
+    xfree(open);
+    world_must(w, rc, "following a stream again");
     w->inc = inc;
     w->durable = w->end[inc];
     world_forget_txns(w, false);
@@ -525,8 +544,9 @@ resume(struct world *w, incarnation_t inc)
               (unsigned long long)w->end[inc]);
     for (uint64_t pos = low; pos < w->end[inc]; pos++) {
         w->reading = start + pos;
-        world_apply(w, inc, pos, false);
+        world_apply(w, inc, pos, true);
     }
+    lsm_reread_end(w->lsm);
     w->reading = 0;
     world_live(w, old);
 }

@@ -337,7 +337,7 @@ world_apply(struct world *w, incarnation_t inc, uint64_t pos, bool filter)
     switch (r->type) {
     case ORACLE_PUT:
         t = lsm_tree_find(w->lsm, r->tree);
-        if (t != NULL && (!filter || lsm_replay_needed(t, inc, lsn)))
+        if (t != NULL && (!filter || lsm_replay_needed(t, inc, lsn, r->txid)))
             (void)world_write(w, r->tree, r, false);
         return;
     case ORACLE_COMMIT:
