@@ -11,7 +11,7 @@
 
 /* One tree read at one moment; closed before anything diverges. */
 struct reading {
-    struct world *w;
+    struct storage_world *w;
     struct undo_read read;
     struct arena arena;
     char why[256];
@@ -20,7 +20,7 @@ struct reading {
 static bool
 own_version(void *arg, txid_t txid, uint64_t seq)
 {
-    const struct world_txn *t = arg;
+    const struct storage_txn *t = arg;
 
     (void)seq;
     for (uint32_t i = 0; i < t->stack_count; i++)
@@ -34,8 +34,8 @@ own_version(void *arg, txid_t txid, uint64_t seq)
 
 /* The view of a tree: the snapshot's, or the present one. */
 static bool
-reading_open(struct reading *r, struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
-             const struct world_snap *snap, const struct world_txn *own)
+reading_open(struct reading *r, struct storage_world *w, tree_id_t tree, incarnation_t b, scn_t s,
+             const struct storage_snap *snap, const struct storage_txn *own)
 {
     struct lsm_tree *t = snap != NULL ? NULL : lsm_tree_find(w->lsm, tree);
 
@@ -87,41 +87,41 @@ get(struct reading *r, const uint8_t *key, size_t size, uint8_t *value, size_t c
 }
 
 static tree_id_t
-catalogue_of(struct world *w, incarnation_t b, scn_t s, const struct world_snap *snap,
-             const struct world_txn *own)
+catalogue_of(struct storage_world *w, incarnation_t b, scn_t s, const struct storage_snap *snap,
+             const struct storage_txn *own)
 {
     struct reading r;
     uint8_t value[8] = { 0 };
     int got;
 
     if (!reading_open(&r, w, CATALOGUE, b, s, snap, own))
-        world_diverge(w, "the catalogue is gone");
+        storage_diverge(w, "the catalogue is gone");
     got = get(&r, (const uint8_t *)"c", 1, value, sizeof value);
     reading_close(&r);
     if (got < 0)
-        world_diverge(w, "%s", r.why);
+        storage_diverge(w, "%s", r.why);
     return got == 0 ? FIRST_TREE : load_u64(value);
 }
 
 tree_id_t
-world_catalogue(struct world *w, incarnation_t b, scn_t s, const struct world_txn *own)
+storage_catalogue(struct storage_world *w, incarnation_t b, scn_t s, const struct storage_txn *own)
 {
     return catalogue_of(w, b, s, NULL, own);
 }
 
 uint8_t
-world_read_own(struct world *w, struct world_txn *t, uint8_t key)
+storage_read_own(struct storage_world *w, struct storage_txn *t, uint8_t key)
 {
     struct reading r;
     uint8_t value = 0;
     int got;
 
     if (!reading_open(&r, w, t->tree, w->inc, SCN_MAX, NULL, t))
-        world_diverge(w, "tree %llu of an open transaction is gone", (unsigned long long)t->tree);
+        storage_diverge(w, "tree %llu of an open transaction is gone", (unsigned long long)t->tree);
     got = get(&r, &key, 1, &value, 1);
     reading_close(&r);
     if (got < 0)
-        world_diverge(w, "%s", r.why);
+        storage_diverge(w, "%s", r.why);
     return value;
 }
 
@@ -129,7 +129,7 @@ world_read_own(struct world *w, struct world_txn *t, uint8_t key)
  */
 
 static void
-show_source(struct world *w, const char *what, incarnation_t tag, struct lsm_source *s)
+show_source(struct storage_world *w, const char *what, incarnation_t tag, struct lsm_source *s)
 {
     int rc = lsm_source_first(s);
 
@@ -138,10 +138,10 @@ show_source(struct world *w, const char *what, incarnation_t tag, struct lsm_sou
 
         for (size_t i = 0; i < s->v.key.size && i < 6; i++)
             snprintf(key + 2 * i, 3, "%02x", s->v.key.data[i]);
-        world_say(w, "  %s tag %u to %llu: key %s stamp %llx seq %llu %s until %llu", what, tag,
-                  (unsigned long long)s->part, key, (unsigned long long)s->v.stamp,
-                  (unsigned long long)s->v.seq, s->v.kind == VERSION_DELETE ? "delete" : "put",
-                  (unsigned long long)s->v.superseded);
+        storage_say(w, "  %s tag %u to %llu: key %s stamp %llx seq %llu %s until %llu", what, tag,
+                    (unsigned long long)s->part, key, (unsigned long long)s->v.stamp,
+                    (unsigned long long)s->v.seq, s->v.kind == VERSION_DELETE ? "delete" : "put",
+                    (unsigned long long)s->v.superseded);
         rc = lsm_source_next(s);
     }
     lsm_source_fini(s);
@@ -149,7 +149,7 @@ show_source(struct world *w, const char *what, incarnation_t tag, struct lsm_sou
 
 /* Everything that a tree holds, newest run first. */
 static void
-show_tree(struct world *w, tree_id_t tree)
+show_tree(struct storage_world *w, tree_id_t tree)
 {
     struct lsm_tree *t = lsm_tree_find(w->lsm, tree);
     struct lsm_source s;
@@ -158,7 +158,7 @@ show_tree(struct world *w, tree_id_t tree)
     if (t == NULL || !w->trace)
         return;
     v = lsm_view_acquire(t);
-    world_say(w, "tree %llu, for branch %u:", (unsigned long long)tree, v->branch);
+    storage_say(w, "tree %llu, for branch %u:", (unsigned long long)tree, v->branch);
     for (uint32_t i = 0; i < v->mem_count; i++) {
         lsm_source_mem(&s, &v->mems[i]);
         show_source(w, "memtable", v->mems[i].mem->tag, &s);
@@ -227,16 +227,16 @@ table_scan(struct reading *r, int flags, struct oracle_rows *got)
 }
 
 static void
-compare_table(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
-              const struct world_snap *snap, const struct oracle_rows *want)
+compare_table(struct storage_world *w, tree_id_t tree, incarnation_t b, scn_t s,
+              const struct storage_snap *snap, const struct oracle_rows *want)
 {
     static const char *const how[] = { "points", "forwards", "backwards" };
     struct reading r;
     char got_text[64], want_text[64];
 
     if (!reading_open(&r, w, tree, b, s, snap, NULL))
-        world_diverge(w, "branch %u SCN %llu: tree %llu is gone", b, (unsigned long long)s,
-                      (unsigned long long)tree);
+        storage_diverge(w, "branch %u SCN %llu: tree %llu is gone", b, (unsigned long long)s,
+                        (unsigned long long)tree);
     for (int i = 0; i < 3 && r.why[0] == '\0'; i++) {
         struct oracle_rows got;
 
@@ -253,14 +253,14 @@ compare_table(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
     if (r.why[0] != '\0')
         show_tree(w, tree);
     if (r.why[0] != '\0')
-        world_diverge(w, "branch %u SCN %llu%s: %s", b, (unsigned long long)s,
-                      snap != NULL ? " (snapshot)" : "", r.why);
+        storage_diverge(w, "branch %u SCN %llu%s: %s", b, (unsigned long long)s,
+                        snap != NULL ? " (snapshot)" : "", r.why);
 }
 
 /* The index has (value, key) for each row. */
 static void
-compare_index(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
-              const struct world_snap *snap, const struct oracle_rows *want)
+compare_index(struct storage_world *w, tree_id_t tree, incarnation_t b, scn_t s,
+              const struct storage_snap *snap, const struct oracle_rows *want)
 {
     struct oracle_rows got = { 0 };
     struct undo_cursor *c = NULL;
@@ -270,8 +270,8 @@ compare_index(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
     int rc;
 
     if (!reading_open(&r, w, tree, b, s, snap, NULL))
-        world_diverge(w, "branch %u SCN %llu: index %llu is gone", b, (unsigned long long)s,
-                      (unsigned long long)tree);
+        storage_diverge(w, "branch %u SCN %llu: index %llu is gone", b, (unsigned long long)s,
+                        (unsigned long long)tree);
     rc = undo_cursor_open(&r.read, slice(NULL, 0), slice(NULL, 0), 0, &c);
     while (rc == 0 && (rc = undo_cursor_next(c, &key, &row)) == 0) {
         uint8_t *at = &got.value[key.data[1] % ORACLE_KEYS];
@@ -281,21 +281,21 @@ compare_index(struct world *w, tree_id_t tree, incarnation_t b, scn_t s,
     undo_cursor_close(c);
     reading_close(&r);
     if (rc != ERR_END)
-        world_diverge(w, "index scan: %s %s", err_name(rc), diag_last()->message);
+        storage_diverge(w, "index scan: %s %s", err_name(rc), diag_last()->message);
     if (memcmp(got.value, want->value, sizeof got.value) != 0) {
         char got_text[64], want_text[64];
 
         show(got_text, sizeof got_text, &got);
         show(want_text, sizeof want_text, want);
         show_tree(w, tree);
-        world_diverge(w, "branch %u SCN %llu%s: index %llu: %s, should be %s", b,
-                      (unsigned long long)s, snap != NULL ? " (snapshot)" : "",
-                      (unsigned long long)tree, got_text, want_text);
+        storage_diverge(w, "branch %u SCN %llu%s: index %llu: %s, should be %s", b,
+                        (unsigned long long)s, snap != NULL ? " (snapshot)" : "",
+                        (unsigned long long)tree, got_text, want_text);
     }
 }
 
 void
-world_compare(struct world *w, incarnation_t b, scn_t s, const struct world_snap *snap)
+storage_compare(struct storage_world *w, incarnation_t b, scn_t s, const struct storage_snap *snap)
 {
     struct oracle_rows want = oracle_rows(&w->oracle, b, s);
     incarnation_t home = lsm_home(w->lsm, b, s); /* READ-3 */
@@ -311,15 +311,15 @@ world_compare(struct world *w, incarnation_t b, scn_t s, const struct world_snap
 
 /* Any moment that must be readable. */
 bool
-world_pick_moment(struct world *w, incarnation_t *b, scn_t *s)
+storage_pick_moment(struct storage_world *w, incarnation_t *b, scn_t *s)
 {
     for (int tries = 0; tries < 30; tries++) {
-        incarnation_t x = (incarnation_t)world_random(w, w->oracle.count + 1);
+        incarnation_t x = (incarnation_t)storage_random(w, w->oracle.count + 1);
 
         if (!w->live[x])
             continue;
         *b = x;
-        *s = world_random(w, w->tip[x] + 1);
+        *s = storage_random(w, w->tip[x] + 1);
         if (*s > oracle_part(&w->oracle, x, w->inc) || *s >= lsm_horizon(w->lsm))
             return true;
     }
@@ -327,15 +327,15 @@ world_pick_moment(struct world *w, incarnation_t *b, scn_t *s)
 }
 
 void
-world_check(struct world *w, unsigned moments)
+storage_check(struct storage_world *w, unsigned moments)
 {
     incarnation_t b;
     scn_t s;
 
     while (moments-- > 0)
-        if (world_pick_moment(w, &b, &s))
-            world_compare(w, b, s, NULL);
-    world_compare(w, w->inc, w->tip[w->inc], NULL);
+        if (storage_pick_moment(w, &b, &s))
+            storage_compare(w, b, s, NULL);
+    storage_compare(w, w->inc, w->tip[w->inc], NULL);
     for (uint32_t i = 0; i < w->pin_count; i++)
-        world_compare(w, w->pins[i].at.inc, w->pins[i].at.scn, NULL);
+        storage_compare(w, w->pins[i].at.inc, w->pins[i].at.scn, NULL);
 }

@@ -7,16 +7,16 @@
 #include "tests/support/storage_world.h"
 
 static bool
-is_writer(const struct world *w)
+is_writer(const struct storage_world *w)
 {
     return w->role != ROLE_STANDBY;
 }
 
 /* An open transaction of either side, or NULL. */
-static struct world_txn *
-pick_txn(struct world *w)
+static struct storage_txn *
+pick_txn(struct storage_world *w)
 {
-    int at = (int)world_random(w, WORLD_TXNS);
+    int at = (int)storage_random(w, WORLD_TXNS);
 
     for (int i = 0; i < WORLD_TXNS; i++)
         if (w->txns[(at + i) % WORLD_TXNS].open)
@@ -25,110 +25,110 @@ pick_txn(struct world *w)
 }
 
 static bool
-pick_side(struct world *w)
+pick_side(struct storage_world *w)
 {
-    return w->role == ROLE_STANDBY || (w->role == ROLE_SNAPSHOT && world_chance(w, 50));
+    return w->role == ROLE_STANDBY || (w->role == ROLE_SNAPSHOT && storage_chance(w, 50));
 }
 
 /* ---- transactions -----------------------------------------------------------------------------
  */
 
 static void
-step_begin(struct world *w)
+step_begin(struct storage_world *w)
 {
-    (void)world_begin(w, pick_side(w));
+    (void)storage_begin(w, pick_side(w));
 }
 
 static void
-step_short_txn(struct world *w)
+step_short_txn(struct storage_world *w)
 {
-    struct world_txn *t = world_begin(w, pick_side(w));
+    struct storage_txn *t = storage_begin(w, pick_side(w));
 
     if (t == NULL)
         return;
-    world_put(w, t);
-    if (world_chance(w, 33))
-        world_put(w, t);
-    world_commit(w, t);
+    storage_put(w, t);
+    if (storage_chance(w, 33))
+        storage_put(w, t);
+    storage_commit(w, t);
 }
 
 static void
-step_put(struct world *w)
+step_put(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_put(w, t);
+        storage_put(w, t);
 }
 
 static void
-step_commit(struct world *w)
+step_commit(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_commit(w, t);
+        storage_commit(w, t);
 }
 
 static void
-step_abort(struct world *w)
+step_abort(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_abort(w, t);
+        storage_abort(w, t);
 }
 
 static void
-step_savepoint(struct world *w)
+step_savepoint(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_savepoint(w, t);
+        storage_savepoint(w, t);
 }
 
 static void
-step_release(struct world *w)
+step_release(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_release(t);
+        storage_release(t);
 }
 
 static void
-step_rollback_to(struct world *w)
+step_rollback_to(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_rollback_to(w, t);
+        storage_rollback_to(w, t);
 }
 
 static void
-step_truncate(struct world *w)
+step_truncate(struct storage_world *w)
 {
-    struct world_txn *t = pick_txn(w);
+    struct storage_txn *t = pick_txn(w);
 
     if (t != NULL)
-        world_truncate(w, t);
+        storage_truncate(w, t);
 }
 
 /* ---- background work --------------------------------------------------------------------------
  */
 
 static struct lsm_tree *
-pick_tree(struct world *w)
+pick_tree(struct storage_world *w)
 {
     /* Mostly the first ones: there is most to merge. */
-    uint32_t n = world_chance(w, 60) ? 3 : w->tree_count;
+    uint32_t n = storage_chance(w, 60) ? 3 : w->tree_count;
 
-    return lsm_tree_find(w->lsm, w->trees[world_random(w, n)]);
+    return lsm_tree_find(w->lsm, w->trees[storage_random(w, n)]);
 }
 
 static void
-install(struct world *w, int slot)
+install(struct storage_world *w, int slot)
 {
     struct lsm_job *job = w->jobs[slot];
     int rc;
@@ -136,34 +136,34 @@ install(struct world *w, int slot)
     w->jobs[slot] = NULL;
     rc = lsm_job_install(job);
     if (rc != ERR_AGAIN)
-        world_must(w, rc, "installing a merge");
-    world_say(w, "%s installed%s", slot == 0 ? "flush" : "merge", rc == 0 ? "" : ": inputs gone");
+        storage_must(w, rc, "installing a merge");
+    storage_say(w, "%s installed%s", slot == 0 ? "flush" : "merge", rc == 0 ? "" : ": inputs gone");
 }
 
 static void
-start(struct world *w, int slot, enum lsm_job_kind kind)
+start(struct storage_world *w, int slot, enum lsm_job_kind kind)
 {
     struct lsm_tree *t = pick_tree(w);
     int rc;
 
     if (t == NULL)
         return;
-    if (kind == LSM_JOB_FLUSH && world_chance(w, 80))
+    if (kind == LSM_JOB_FLUSH && storage_chance(w, 80))
         lsm_seal(t);
-    rc = lsm_job_start(t, kind, world_random(w, 0), &w->jobs[slot]);
+    rc = lsm_job_start(t, kind, storage_random(w, 0), &w->jobs[slot]);
     if (rc == ERR_NOT_FOUND) {
         w->jobs[slot] = NULL;
         return;
     }
-    world_must(w, rc, "starting a merge");
-    world_say(w, "%s of tree %llu starts, kind %d, horizon %llu", slot == 0 ? "flush" : "merge",
-              (unsigned long long)lsm_tree_id(t), kind, (unsigned long long)lsm_horizon(w->lsm));
-    if (world_chance(w, 60))
+    storage_must(w, rc, "starting a merge");
+    storage_say(w, "%s of tree %llu starts, kind %d, horizon %llu", slot == 0 ? "flush" : "merge",
+                (unsigned long long)lsm_tree_id(t), kind, (unsigned long long)lsm_horizon(w->lsm));
+    if (storage_chance(w, 60))
         install(w, slot);
 }
 
 static void
-step_flush(struct world *w)
+step_flush(struct storage_world *w)
 {
     if (w->jobs[0] != NULL)
         install(w, 0);
@@ -172,7 +172,7 @@ step_flush(struct world *w)
 }
 
 static void
-step_merge(struct world *w)
+step_merge(struct storage_world *w)
 {
     static const enum lsm_job_kind kinds[] = { LSM_JOB_RANDOM,  LSM_JOB_RANDOM, LSM_JOB_RANDOM,
                                                LSM_JOB_COMPACT, LSM_JOB_ALL,    LSM_JOB_UNDO };
@@ -180,28 +180,28 @@ step_merge(struct world *w)
     if (w->jobs[1] != NULL)
         install(w, 1);
     else
-        start(w, 1, kinds[world_random(w, 6)]);
+        start(w, 1, kinds[storage_random(w, 6)]);
 }
 
 static void
-step_sync(struct world *w)
+step_sync(struct storage_world *w)
 {
     w->durable = w->end[w->inc];
 }
 
 static void
-step_expire(struct world *w)
+step_expire(struct storage_world *w)
 {
-    world_must(w, lsm_expire(w->lsm), "expiring");
-    if (world_chance(w, 30))
-        world_must(w, lsm_trees_sweep(w->lsm), "sweeping trees");
+    storage_must(w, lsm_expire(w->lsm), "expiring");
+    if (storage_chance(w, 30))
+        storage_must(w, lsm_trees_sweep(w->lsm), "sweeping trees");
 }
 
 /* STATUS-2 */
 static void
-step_collect_status(struct world *w)
+step_collect_status(struct storage_world *w)
 {
-    uint64_t floor = lsm_status_floor(w->lsm, world_chance(w, 70));
+    uint64_t floor = lsm_status_floor(w->lsm, storage_chance(w, 70));
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < w->status_count; i++)
@@ -211,7 +211,7 @@ step_collect_status(struct world *w)
 }
 
 static void
-step_horizon(struct world *w)
+step_horizon(struct storage_world *w)
 {
     scn_t h = lsm_horizon(w->lsm), limit, to;
 
@@ -220,38 +220,38 @@ step_horizon(struct world *w)
 
         if (w->inc != w->stream || w->tip[w->inc] == 0)
             return;
-        r.scn = world_random(w, w->tip[w->inc] + 1);
+        r.scn = storage_random(w, w->tip[w->inc] + 1);
         oracle_log(&w->oracle, w->stream, &r);
         return;
     }
     if (w->role != ROLE_PRIMARY)
         return;
-    if (world_chance(w, 70))
+    if (storage_chance(w, 70))
         step_sync(w);
     limit = lsm_horizon_limit(w->lsm, oracle_tip(&w->oracle, w->inc, w->durable));
     if (limit <= h)
         return;
-    to = world_chance(w, 50) ? limit : h + world_random(w, limit - h + 1);
-    world_must(w, lsm_horizon_raise(w->lsm, to, limit), "raising the horizon");
+    to = storage_chance(w, 50) ? limit : h + storage_random(w, limit - h + 1);
+    storage_must(w, lsm_horizon_raise(w->lsm, to, limit), "raising the horizon");
     if (lsm_horizon(w->lsm) != to)
-        world_diverge(w, "horizon %llu, should be %llu", (unsigned long long)lsm_horizon(w->lsm),
-                      (unsigned long long)to);
-    world_say(w, "horizon %llu", (unsigned long long)to);
+        storage_diverge(w, "horizon %llu, should be %llu", (unsigned long long)lsm_horizon(w->lsm),
+                        (unsigned long long)to);
+    storage_say(w, "horizon %llu", (unsigned long long)to);
 }
 
 /* PIN-1 */
 static void
-step_pin(struct world *w)
+step_pin(struct storage_world *w)
 {
     struct lsm_pin pin = { .name = { 'p', (char)('a' + w->pin_next % 26) }, .guaranteed = true };
     scn_t h = lsm_horizon(w->lsm), tip = w->tip[w->inc];
 
     if (w->role != ROLE_PRIMARY)
         return;
-    if (w->pin_count == WORLD_PINS || (w->pin_count != 0 && world_chance(w, 60))) {
-        uint32_t at = (uint32_t)world_random(w, w->pin_count);
+    if (w->pin_count == WORLD_PINS || (w->pin_count != 0 && storage_chance(w, 60))) {
+        uint32_t at = (uint32_t)storage_random(w, w->pin_count);
 
-        world_must(w, lsm_pin_drop(w->lsm, w->pins[at].name), "dropping a restore point");
+        storage_must(w, lsm_pin_drop(w->lsm, w->pins[at].name), "dropping a restore point");
         w->pins[at] = w->pins[--w->pin_count];
         return;
     }
@@ -260,27 +260,27 @@ step_pin(struct world *w)
             return;
     if (h > tip)
         h = tip;
-    pin.at = (struct moment){ w->inc, h + world_random(w, tip - h + 1) };
-    world_must(w, lsm_pin_put(w->lsm, &pin, false), "making a restore point");
+    pin.at = (struct moment){ w->inc, h + storage_random(w, tip - h + 1) };
+    storage_must(w, lsm_pin_put(w->lsm, &pin, false), "making a restore point");
     step_sync(w);
     w->pin_next++;
     w->pins[w->pin_count++] = pin;
-    world_say(w, "restore point %s at %u, %llu", pin.name, pin.at.inc,
-              (unsigned long long)pin.at.scn);
+    storage_say(w, "restore point %s at %u, %llu", pin.name, pin.at.inc,
+                (unsigned long long)pin.at.scn);
 }
 
 /* ---- snapshots --------------------------------------------------------------------------------
  */
 
 static void
-step_snapshot(struct world *w)
+step_snapshot(struct storage_world *w)
 {
-    struct world_snap *s = &w->snaps[world_random(w, WORLD_SNAPS)];
+    struct storage_snap *s = &w->snaps[storage_random(w, WORLD_SNAPS)];
     struct moment at;
 
-    if (s->open || !world_pick_moment(w, &at.inc, &at.scn))
+    if (s->open || !storage_pick_moment(w, &at.inc, &at.scn))
         return;
-    world_must(w, lsm_hold(w->lsm, at, &s->hold), "holding a moment that is kept");
+    storage_must(w, lsm_hold(w->lsm, at, &s->hold), "holding a moment that is kept");
     s->open = true;
     s->view_count = 0;
     for (uint32_t i = 0; i < w->tree_count; i++) {
@@ -289,19 +289,19 @@ step_snapshot(struct world *w)
         if (t != NULL)
             s->views[s->view_count++] = lsm_view_acquire(t);
     }
-    world_say(w, "snapshot of branch %u at %llu", at.inc, (unsigned long long)at.scn);
+    storage_say(w, "snapshot of branch %u at %llu", at.inc, (unsigned long long)at.scn);
 }
 
 static void
-step_read_snapshot(struct world *w)
+step_read_snapshot(struct storage_world *w)
 {
-    struct world_snap *s = &w->snaps[world_random(w, WORLD_SNAPS)];
+    struct storage_snap *s = &w->snaps[storage_random(w, WORLD_SNAPS)];
 
     if (!s->open)
         return;
-    world_compare(w, s->hold.at.inc, s->hold.at.scn, NULL);
-    world_compare(w, s->hold.at.inc, s->hold.at.scn, s);
-    if (world_chance(w, 50))
+    storage_compare(w, s->hold.at.inc, s->hold.at.scn, NULL);
+    storage_compare(w, s->hold.at.inc, s->hold.at.scn, s);
+    if (storage_chance(w, 50))
         return;
     for (size_t i = 0; i < s->view_count; i++)
         lsm_view_release(s->views[i]);
@@ -313,7 +313,7 @@ step_read_snapshot(struct world *w)
  */
 
 static bool
-new_branch(struct world *w, incarnation_t parent, scn_t scn)
+new_branch(struct storage_world *w, incarnation_t parent, scn_t scn)
 {
     scn_t seen = scn;
     incarnation_t inc;
@@ -322,36 +322,36 @@ new_branch(struct world *w, incarnation_t parent, scn_t scn)
         if (w->known[x] && w->tip[x] > seen)
             seen = w->tip[x];
     inc = oracle_add(&w->oracle, parent, scn, w->inc, w->end[w->inc],
-                     (world_chance(w, 50) ? scn : seen) + 1);
+                     (storage_chance(w, 50) ? scn : seen) + 1);
     if (inc == 0)
         return false;
-    world_enter(w, inc);
+    storage_enter(w, inc);
     return true;
 }
 
 static void
-step_cut(struct world *w)
+step_cut(struct storage_world *w)
 {
     static const scn_t back[] = { 1, 2, 3, 5, 9 };
     scn_t tip = w->tip[w->inc], low = lsm_horizon(w->lsm), scn, by;
 
     if (!is_writer(w))
         return;
-    by = back[world_random(w, 5)];
+    by = back[storage_random(w, 5)];
     scn = tip > by ? tip - by : 0;
     if (low > tip)
         low = tip;
     if (scn < low)
         scn = low;
-    if (world_holds(w, w->inc, scn))
+    if (storage_holds(w, w->inc, scn))
         (void)new_branch(w, w->inc, scn);
 }
 
 /* Some orphan, or 0 with false. */
 static bool
-pick_orphan(struct world *w, incarnation_t *b)
+pick_orphan(struct storage_world *w, incarnation_t *b)
 {
-    incarnation_t at = (incarnation_t)world_random(w, w->oracle.count + 1);
+    incarnation_t at = (incarnation_t)storage_random(w, w->oracle.count + 1);
 
     for (incarnation_t i = 0; i <= w->oracle.count; i++) {
         *b = (at + i) % (w->oracle.count + 1);
@@ -362,7 +362,7 @@ pick_orphan(struct world *w, incarnation_t *b)
 }
 
 static void
-step_uncut(struct world *w)
+step_uncut(struct storage_world *w)
 {
     incarnation_t b;
     scn_t low, scn;
@@ -371,15 +371,15 @@ step_uncut(struct world *w)
         return;
     low = oracle_part(&w->oracle, b, w->inc);
     scn = w->tip[b];
-    if (world_chance(w, 30))
-        scn = low + world_random(w, w->tip[b] - low + 1);
-    if (world_holds(w, b, scn))
+    if (storage_chance(w, 30))
+        scn = low + storage_random(w, w->tip[b] - low + 1);
+    if (storage_holds(w, b, scn))
         (void)new_branch(w, b, scn);
 }
 
 /* Whether only branch b has the moment among those kept. */
 static bool
-needs(const struct world *w, incarnation_t b, struct moment at)
+needs(const struct storage_world *w, incarnation_t b, struct moment at)
 {
     for (incarnation_t y = 0; y <= w->oracle.count; y++)
         if (w->live[y] && y != b && at.scn <= oracle_part(&w->oracle, at.inc, y))
@@ -388,7 +388,7 @@ needs(const struct world *w, incarnation_t b, struct moment at)
 }
 
 static void
-step_drop_branch(struct world *w)
+step_drop_branch(struct storage_world *w)
 {
     incarnation_t b;
     bool held = false;
@@ -402,51 +402,51 @@ step_drop_branch(struct world *w)
         held |= w->snaps[i].open && needs(w, b, w->snaps[i].hold.at);
     rc = lsm_branch_drop(w->lsm, b);
     if ((rc == ERR_OBJECT_IN_USE) != held || (rc != 0 && rc != ERR_OBJECT_IN_USE))
-        world_diverge(w, "dropping branch %u: %s, in use %d", b, err_name(rc), held);
+        storage_diverge(w, "dropping branch %u: %s, in use %d", b, err_name(rc), held);
     w->live[b] = rc != 0;
-    world_say(w, "orphan branch %u dropped: %s", b, rc == 0 ? "yes" : "no");
+    storage_say(w, "orphan branch %u dropped: %s", b, rc == 0 ? "yes" : "no");
 }
 
 /* ---- crashes and roles ------------------------------------------------------------------------
  */
 
 static void
-restart(struct world *w)
+restart(struct storage_world *w)
 {
     scn_t tip = w->tip[w->inc], stored;
 
-    world_close(w);
-    world_forget_txns(w, false);
-    world_open(w);
+    storage_close(w);
+    storage_forget_txns(w, false);
+    storage_open(w);
     if (lsm_branch(w->lsm) != w->inc)
-        world_diverge(w, "branch %u after a restart, should be %u", lsm_branch(w->lsm), w->inc);
+        storage_diverge(w, "branch %u after a restart, should be %u", lsm_branch(w->lsm), w->inc);
     stored = lsm_stored_tip(w->lsm);
     if (stored > tip)
-        world_diverge(w, "tip %llu is stored, but redo ends at %llu", (unsigned long long)stored,
-                      (unsigned long long)tip);
+        storage_diverge(w, "tip %llu is stored, but redo ends at %llu", (unsigned long long)stored,
+                        (unsigned long long)tip);
     w->tip[w->inc] = stored;
-    world_replay(w);
+    storage_replay(w);
     if (w->tip[w->inc] != tip)
-        world_diverge(w, "tip %llu after a restart, should be %llu",
-                      (unsigned long long)w->tip[w->inc], (unsigned long long)tip);
-    world_live(w, w->inc);
+        storage_diverge(w, "tip %llu after a restart, should be %llu",
+                        (unsigned long long)w->tip[w->inc], (unsigned long long)tip);
+    storage_live(w, w->inc);
 }
 
 /* INC-1: every opening for writing starts an incarnation. */
 static void
-step_crash(struct world *w)
+step_crash(struct storage_world *w)
 {
     incarnation_t old = w->inc;
 
     if (w->oracle.count + 2 >= ORACLE_INCS)
         return;
     if (is_writer(w)) {
-        w->end[old] = w->durable + world_random(w, w->end[old] - w->durable + 1);
+        w->end[old] = w->durable + storage_random(w, w->end[old] - w->durable + 1);
         w->tip[old] = oracle_tip(&w->oracle, old, w->end[old]);
     }
-    world_say(w, "restarts with %llu of %llu records, SCN %llu", (unsigned long long)w->end[old],
-              (unsigned long long)w->oracle.incs[old].record_count,
-              (unsigned long long)w->tip[old]);
+    storage_say(w, "restarts with %llu of %llu records, SCN %llu", (unsigned long long)w->end[old],
+                (unsigned long long)w->oracle.incs[old].record_count,
+                (unsigned long long)w->tip[old]);
     restart(w);
     w->durable = w->end[old];
     if (is_writer(w))
@@ -455,7 +455,7 @@ step_crash(struct world *w)
 
 /* The incarnations on the way to `to`, and how many records of each count. */
 static uint32_t
-chain_to(const struct world *w, incarnation_t to, incarnation_t incs[ORACLE_INCS],
+chain_to(const struct storage_world *w, incarnation_t to, incarnation_t incs[ORACLE_INCS],
          uint64_t ends[ORACLE_INCS])
 {
     uint32_t n = 0;
@@ -481,7 +481,7 @@ chain_to(const struct world *w, incarnation_t to, incarnation_t incs[ORACLE_INCS
 
 /* Whether the transaction of a record was open where the stream was left. */
 static bool
-is_open_at_end(const struct world *w, incarnation_t inc, uint64_t pos)
+is_open_at_end(const struct storage_world *w, incarnation_t inc, uint64_t pos)
 {
     const struct oracle_inc *i = &w->oracle.incs[inc];
     txid_t txid = i->records[pos].txid;
@@ -502,7 +502,7 @@ is_open_at_end(const struct world *w, incarnation_t inc, uint64_t pos)
 
 /* What was open where the stream was left (CUT-4). */
 static uint64_t
-find_open(const struct world *w, incarnation_t inc, txid_t *open, size_t *count)
+find_open(const struct storage_world *w, incarnation_t inc, txid_t *open, size_t *count)
 {
     uint64_t low = w->end[inc];
 
@@ -522,7 +522,7 @@ find_open(const struct world *w, incarnation_t inc, txid_t *open, size_t *count)
 }
 
 static void
-resume(struct world *w, incarnation_t inc)
+resume(struct storage_world *w, incarnation_t inc)
 {
     uint64_t start = w->oracle.incs[inc].start, low;
     incarnation_t old = w->inc;
@@ -536,24 +536,24 @@ resume(struct world *w, incarnation_t inc)
     rc = lsm_resume(w->lsm, inc, w->tip[old], lsn_make(w->oracle.incs[old].start + w->end[old]),
                     &again, NULL);
     xfree(open);
-    world_must(w, rc, "following a stream again");
+    storage_must(w, rc, "following a stream again");
     w->inc = inc;
     w->durable = w->end[inc];
-    world_forget_txns(w, false);
-    world_say(w, "follows branch %u again from record %llu of %llu", inc, (unsigned long long)low,
-              (unsigned long long)w->end[inc]);
+    storage_forget_txns(w, false);
+    storage_say(w, "follows branch %u again from record %llu of %llu", inc, (unsigned long long)low,
+                (unsigned long long)w->end[inc]);
     for (uint64_t pos = low; pos < w->end[inc]; pos++) {
         w->reading = start + pos;
-        world_apply(w, inc, pos, true);
+        storage_apply(w, inc, pos, true);
     }
     lsm_reread_end(w->lsm);
     w->reading = 0;
-    world_live(w, old);
+    storage_live(w, old);
 }
 
 /* One step along the stream. False: nothing to do, or it cannot: a base copy would be needed. */
 static bool
-follow(struct world *w)
+follow(struct storage_world *w)
 {
     incarnation_t incs[ORACLE_INCS], i = w->stream;
     uint64_t ends[ORACLE_INCS], end = 0;
@@ -571,74 +571,74 @@ follow(struct world *w)
         if (pos == end)
             return false;
         w->reading = w->oracle.incs[i].start + pos;
-        world_apply(w, i, pos, false);
+        storage_apply(w, i, pos, false);
         w->reading = 0;
         w->durable = ++w->end[i];
         return true;
     }
-    if (w->known[i] && !world_holds(w, i, w->tip[i]))
+    if (w->known[i] && !storage_holds(w, i, w->tip[i]))
         return false;
     if (w->known[i])
         resume(w, i);
-    else if (world_holds(w, w->oracle.incs[i].parent, w->oracle.incs[i].fork_scn))
-        world_enter(w, i);
+    else if (storage_holds(w, w->oracle.incs[i].parent, w->oracle.incs[i].fork_scn))
+        storage_enter(w, i);
     else
         return false;
     return true;
 }
 
 static void
-step_apply(struct world *w)
+step_apply(struct storage_world *w)
 {
     static const int counts[] = { 1, 3, 1000 };
 
     if (w->role != ROLE_STANDBY)
         return;
-    for (int n = counts[world_random(w, 3)]; n > 0 && follow(w); n--)
+    for (int n = counts[storage_random(w, 3)]; n > 0 && follow(w); n--)
         ;
 }
 
 /* Somebody else opens after what this node has, and it follows. */
 static void
-step_handover(struct world *w)
+step_handover(struct storage_world *w)
 {
     incarnation_t inc;
 
     if (w->role != ROLE_PRIMARY || w->inc == 0)
         return;
     step_sync(w);
-    world_forget_txns(w, false);
+    storage_forget_txns(w, false);
     inc =
         oracle_add(&w->oracle, w->inc, w->tip[w->inc], w->inc, w->end[w->inc], w->tip[w->inc] + 1);
     if (inc == 0)
         return;
     w->stream = inc;
     w->role = ROLE_STANDBY;
-    world_say(w, "follows a primary elsewhere on branch %u", inc);
+    storage_say(w, "follows a primary elsewhere on branch %u", inc);
 }
 
 static void
-step_takeover(struct world *w)
+step_takeover(struct storage_world *w)
 {
     if (w->role != ROLE_STANDBY || w->oracle.count + 2 >= ORACLE_INCS)
         return;
     w->role = ROLE_PRIMARY;
-    world_forget_txns(w, true);
-    world_say(w, "takes over");
+    storage_forget_txns(w, true);
+    storage_say(w, "takes over");
     (void)new_branch(w, w->inc, w->tip[w->inc]);
 }
 
 static void
-step_snapshot_standby(struct world *w)
+step_snapshot_standby(struct storage_world *w)
 {
     if (w->role == ROLE_STANDBY && w->oracle.count + 2 < ORACLE_INCS) {
         w->role = ROLE_SNAPSHOT;
-        world_say(w, "opens as a snapshot standby");
+        storage_say(w, "opens as a snapshot standby");
         (void)new_branch(w, w->inc, w->tip[w->inc]);
     } else if (w->role == ROLE_SNAPSHOT) {
-        world_forget_txns(w, false);
+        storage_forget_txns(w, false);
         w->role = ROLE_STANDBY;
-        world_say(w, "a physical standby again");
+        storage_say(w, "a physical standby again");
         if (!follow(w)) /* off its own branch before all else */
             step_takeover(w);
     }
@@ -648,7 +648,7 @@ step_snapshot_standby(struct world *w)
  */
 
 static const struct {
-    void (*fn)(struct world *w);
+    void (*fn)(struct storage_world *w);
     unsigned weight;
 } steps[] = {
     { step_short_txn, 30 },
@@ -681,36 +681,36 @@ static const struct {
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
 static void
-play_one(struct world *w, const unsigned *weights, unsigned total)
+play_one(struct storage_world *w, const unsigned *weights, unsigned total)
 {
-    unsigned at = (unsigned)world_random(w, total), i = 0;
+    unsigned at = (unsigned)storage_random(w, total), i = 0;
 
     while (at >= weights[i])
         at -= weights[i++];
     steps[i].fn(w);
     w->steps++;
-    world_check(w, 1);
+    storage_check(w, 1);
 }
 
 static void
-play_all(struct world *w, unsigned count)
+play_all(struct storage_world *w, unsigned count)
 {
     static const unsigned factors[] = { 0, 3, 10, 10, 10, 30 };
     unsigned weights[STEP_COUNT], total = 0;
 
     /* Each seed prefers some kinds of step and leaves others out. */
     for (int i = 0; i < STEP_COUNT; i++)
-        total += weights[i] = steps[i].weight * factors[world_random(w, 6)];
-    world_open(w);
+        total += weights[i] = steps[i].weight * factors[storage_random(w, 6)];
+    storage_open(w);
     if (!new_branch(w, 0, 0) || total == 0)
         return;
     for (unsigned n = 0; n < count; n++)
         play_one(w, weights, total);
-    world_check(w, 12);
+    storage_check(w, 12);
 }
 
 bool
-world_play(struct world *w, unsigned count)
+storage_play(struct storage_world *w, unsigned count)
 {
     if (setjmp(w->found) != 0)
         return false;

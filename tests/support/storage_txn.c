@@ -8,13 +8,13 @@
 #include "tests/support/storage_world.h"
 
 static incarnation_t
-inc_of(const struct world *w, const struct world_txn *t)
+inc_of(const struct storage_world *w, const struct storage_txn *t)
 {
     return t->elsewhere ? w->stream : w->inc;
 }
 
 static txid_t
-new_txid(struct world *w, const struct world_txn *t)
+new_txid(struct storage_world *w, const struct storage_txn *t)
 {
     incarnation_t inc = inc_of(w, t);
 
@@ -23,7 +23,7 @@ new_txid(struct world *w, const struct world_txn *t)
 
 /* The rows that a new transaction of that side starts from. */
 static struct oracle_rows
-base_rows(const struct world *w, bool elsewhere)
+base_rows(const struct storage_world *w, bool elsewhere)
 {
     incarnation_t inc = elsewhere ? w->stream : w->inc;
 
@@ -31,14 +31,14 @@ base_rows(const struct world *w, bool elsewhere)
 }
 
 static tree_id_t
-base_tree(struct world *w, bool elsewhere)
+base_tree(struct storage_world *w, bool elsewhere)
 {
     incarnation_t at = elsewhere ? w->stream : w->inc;
     tree_id_t tree = FIRST_TREE;
     scn_t upto = SCN_MAX;
 
     if (!elsewhere)
-        return world_catalogue(w, w->inc, SCN_MAX, NULL);
+        return storage_catalogue(w, w->inc, SCN_MAX, NULL);
     /* The primary elsewhere keeps no catalogue here: its last committed one stands in its redo. */
     for (; at != 0; at = w->oracle.incs[at].parent) {
         const struct oracle_inc *inc = &w->oracle.incs[at];
@@ -71,7 +71,7 @@ base_tree(struct world *w, bool elsewhere)
 
 /* Somebody has the whole table: a truncate, which a new transaction waits for. */
 static bool
-table_locked(const struct world *w, bool elsewhere)
+table_locked(const struct storage_world *w, bool elsewhere)
 {
     for (int i = 0; i < WORLD_TXNS; i++) {
         bool all = w->txns[i].open && w->txns[i].elsewhere == elsewhere;
@@ -84,13 +84,13 @@ table_locked(const struct world *w, bool elsewhere)
     return false;
 }
 
-struct world_txn *
-world_begin(struct world *w, bool elsewhere)
+struct storage_txn *
+storage_begin(struct storage_world *w, bool elsewhere)
 {
     if (table_locked(w, elsewhere))
         return NULL;
     for (int i = 0; i < WORLD_TXNS; i++) {
-        struct world_txn *t = &w->txns[i];
+        struct storage_txn *t = &w->txns[i];
 
         if (t->open)
             continue;
@@ -105,7 +105,7 @@ world_begin(struct world *w, bool elsewhere)
 }
 
 void
-world_forget_txns(struct world *w, bool elsewhere)
+storage_forget_txns(struct storage_world *w, bool elsewhere)
 {
     for (int i = 0; i < WORLD_TXNS; i++)
         if (w->txns[i].elsewhere == elsewhere)
@@ -113,7 +113,7 @@ world_forget_txns(struct world *w, bool elsewhere)
 }
 
 void
-world_spill(struct world *w, struct world_txn *t)
+storage_spill(struct storage_world *w, struct storage_txn *t)
 {
     incarnation_t inc = inc_of(w, t);
 
@@ -126,16 +126,17 @@ world_spill(struct world *w, struct world_txn *t)
 }
 
 static void
-strand(struct world *w, struct world_txn *t, const struct oracle_record *r)
+strand(struct storage_world *w, struct storage_txn *t, const struct oracle_record *r)
 {
     if (t->strand_count == sizeof t->strand / sizeof t->strand[0])
-        world_spill(w, t);
+        storage_spill(w, t);
     t->strand[t->strand_count++] = *r;
 }
 
 /* A version enters its memtable before its record can get an LSN (REDO-1). */
 static void
-write(struct world *w, struct world_txn *t, tree_id_t tree, struct slice key, struct slice value)
+write(struct storage_world *w, struct storage_txn *t, tree_id_t tree, struct slice key,
+      struct slice value)
 {
     struct oracle_record r = { .type = ORACLE_PUT,
                                .txid = t->stack[t->stack_count - 1],
@@ -148,13 +149,13 @@ write(struct world *w, struct world_txn *t, tree_id_t tree, struct slice key, st
     memcpy(r.key, key.data, key.size);
     if (value.size != 0)
         memcpy(r.value, value.data, value.size);
-    if (!t->elsewhere && !world_write(w, tree, &r, true))
-        world_diverge(w, "tree %llu of an open transaction is gone", (unsigned long long)tree);
+    if (!t->elsewhere && !storage_write(w, tree, &r, true))
+        storage_diverge(w, "tree %llu of an open transaction is gone", (unsigned long long)tree);
     strand(w, t, &r);
 }
 
 static bool
-locked_by_other(const struct world *w, const struct world_txn *t, uint8_t key)
+locked_by_other(const struct storage_world *w, const struct storage_txn *t, uint8_t key)
 {
     for (int i = 0; i < WORLD_TXNS; i++)
         if (w->txns[i].open && &w->txns[i] != t && w->txns[i].elsewhere == t->elsewhere &&
@@ -164,26 +165,26 @@ locked_by_other(const struct world *w, const struct world_txn *t, uint8_t key)
 }
 
 void
-world_put(struct world *w, struct world_txn *t)
+storage_put(struct storage_world *w, struct storage_txn *t)
 {
-    uint8_t key = (uint8_t)world_random(w, ORACLE_KEYS);
-    uint8_t value = (uint8_t)world_random(w, ORACLE_VALUES + 1), old, entry[2];
+    uint8_t key = (uint8_t)storage_random(w, ORACLE_KEYS);
+    uint8_t value = (uint8_t)storage_random(w, ORACLE_VALUES + 1), old, entry[2];
     struct oracle_rows base = base_rows(w, t->elsewhere);
 
     if (locked_by_other(w, t, key))
         return;
     old = t->buf.set[key] ? t->buf.value[key] : base.value[key];
     if (!t->elsewhere) {
-        uint8_t seen = world_read_own(w, t, key);
+        uint8_t seen = storage_read_own(w, t, key);
 
         if (seen != old)
-            world_diverge(w, "%llx reads key %u as %u, should be %u",
-                          (unsigned long long)t->stack[0], key, seen, old);
+            storage_diverge(w, "%llx reads key %u as %u, should be %u",
+                            (unsigned long long)t->stack[0], key, seen, old);
     }
     t->locks[key] = true;
-    world_say(w, "%s%llx puts %u = %u in tree %llu", t->elsewhere ? "elsewhere: " : "",
-              (unsigned long long)t->stack[t->stack_count - 1], key, value,
-              (unsigned long long)t->tree);
+    storage_say(w, "%s%llx puts %u = %u in tree %llu", t->elsewhere ? "elsewhere: " : "",
+                (unsigned long long)t->stack[t->stack_count - 1], key, value,
+                (unsigned long long)t->tree);
     write(w, t, t->tree, slice(&key, 1), slice(&value, value != 0));
     entry[1] = key;
     if (old != 0) {
@@ -196,12 +197,13 @@ world_put(struct world *w, struct world_txn *t)
     }
     t->buf.set[key] = true;
     t->buf.value[key] = value;
-    if (world_chance(w, 40))
-        world_spill(w, t);
+    if (storage_chance(w, 40))
+        storage_spill(w, t);
 }
 
 static void
-tree_record(struct world *w, struct world_txn *t, enum oracle_record_type type, tree_id_t tree)
+tree_record(struct storage_world *w, struct storage_txn *t, enum oracle_record_type type,
+            tree_id_t tree)
 {
     struct oracle_record r = { .type = type, .txid = t->stack[t->stack_count - 1], .tree = tree };
 
@@ -213,7 +215,7 @@ tree_record(struct world *w, struct world_txn *t, enum oracle_record_type type, 
 }
 
 void
-world_truncate(struct world *w, struct world_txn *t)
+storage_truncate(struct storage_world *w, struct storage_txn *t)
 {
     tree_id_t tree;
     uint8_t value[8];
@@ -224,8 +226,8 @@ world_truncate(struct world *w, struct world_txn *t)
     if (w->tree_count + 2 > WORLD_TREES || t->kid_count != 0)
         return;
     tree = 1000 + 2 * w->tree_count;
-    world_note_tree(w, tree);
-    world_note_tree(w, tree + 1);
+    storage_note_tree(w, tree);
+    storage_note_tree(w, tree + 1);
     for (tree_id_t i = 0; i < 2; i++) {
         tree_record(w, t, ORACLE_TREE_CREATE, tree + i);
         tree_record(w, t, ORACLE_TREE_DROP, t->tree + i);
@@ -237,24 +239,24 @@ world_truncate(struct world *w, struct world_txn *t)
         t->locks[k] = t->buf.set[k] = true;
         t->buf.value[k] = 0;
     }
-    world_say(w, "%llx truncates, tree %llu", (unsigned long long)t->stack[t->stack_count - 1],
-              (unsigned long long)tree);
+    storage_say(w, "%llx truncates, tree %llu", (unsigned long long)t->stack[t->stack_count - 1],
+                (unsigned long long)tree);
 }
 
 /* ---- savepoints -------------------------------------------------------------------------------
  */
 
 void
-world_savepoint(struct world *w, struct world_txn *t)
+storage_savepoint(struct storage_world *w, struct storage_txn *t)
 {
     if (t->stack_count == WORLD_STACK - 1 || t->kid_count + WORLD_STACK >= ORACLE_CHILDREN)
         return;
-    t->saved[t->saved_count++] = (struct world_saved){ t->buf, t->tree, t->kid_count };
+    t->saved[t->saved_count++] = (struct storage_saved){ t->buf, t->tree, t->kid_count };
     t->stack[t->stack_count++] = new_txid(w, t);
 }
 
 void
-world_release(struct world_txn *t)
+storage_release(struct storage_txn *t)
 {
     if (t->saved_count == 0)
         return;
@@ -263,20 +265,20 @@ world_release(struct world_txn *t)
 }
 
 static void
-give_up(struct world *w, struct world_txn *t, txid_t txid)
+give_up(struct storage_world *w, struct storage_txn *t, txid_t txid)
 {
     struct oracle_record r = { .type = ORACLE_ABORT, .txid = txid };
 
-    world_say(w, "%llx rolled back", (unsigned long long)txid);
+    storage_say(w, "%llx rolled back", (unsigned long long)txid);
     if (!t->elsewhere)
-        world_set_status(w, txid, true, 0);
+        storage_set_status(w, txid, true, 0);
     strand(w, t, &r);
 }
 
 void
-world_rollback_to(struct world *w, struct world_txn *t)
+storage_rollback_to(struct storage_world *w, struct storage_txn *t)
 {
-    struct world_saved *s;
+    struct storage_saved *s;
 
     if (t->saved_count == 0)
         return;
@@ -289,13 +291,13 @@ world_rollback_to(struct world *w, struct world_txn *t)
 }
 
 void
-world_abort(struct world *w, struct world_txn *t)
+storage_abort(struct storage_world *w, struct storage_txn *t)
 {
     for (uint32_t i = 0; i < t->stack_count; i++)
         give_up(w, t, t->stack[i]);
     for (uint32_t i = 0; i < t->kid_count; i++)
         give_up(w, t, t->kids[i]);
-    world_spill(w, t);
+    storage_spill(w, t);
     t->open = false;
 }
 
@@ -303,7 +305,7 @@ world_abort(struct world *w, struct world_txn *t)
  */
 
 void
-world_commit(struct world *w, struct world_txn *t)
+storage_commit(struct storage_world *w, struct storage_txn *t)
 {
     incarnation_t inc = inc_of(w, t);
     struct oracle_record r = { .type = ORACLE_COMMIT, .txid = t->stack[0] };
@@ -314,15 +316,15 @@ world_commit(struct world *w, struct world_txn *t)
     for (uint32_t i = 0; i < t->kid_count; i++)
         r.children[r.child_count++] = t->kids[i];
     strand(w, t, &r);
-    world_spill(w, t);
+    storage_spill(w, t);
     if (!t->elsewhere) {
-        world_set_status(w, r.txid, false, r.scn);
+        storage_set_status(w, r.txid, false, r.scn);
         for (uint32_t i = 0; i < r.child_count; i++)
-            world_set_status(w, r.children[i], false, r.scn);
+            storage_set_status(w, r.children[i], false, r.scn);
         w->tip[inc] = r.scn;
     }
     oracle_commit(&w->oracle, inc, r.scn, &t->buf);
-    world_say(w, "%s%llx commits at %llu on branch %u", t->elsewhere ? "elsewhere: " : "",
-              (unsigned long long)r.txid, (unsigned long long)r.scn, inc);
+    storage_say(w, "%s%llx commits at %llu on branch %u", t->elsewhere ? "elsewhere: " : "",
+                (unsigned long long)r.txid, (unsigned long long)r.scn, inc);
     t->open = false;
 }

@@ -18,7 +18,7 @@
  */
 
 uint64_t
-world_random(struct world *w, uint64_t below)
+storage_random(struct storage_world *w, uint64_t below)
 {
     uint64_t z = w->random += 0x9e3779b97f4a7c15ull;
 
@@ -29,13 +29,13 @@ world_random(struct world *w, uint64_t below)
 }
 
 bool
-world_chance(struct world *w, unsigned percent)
+storage_chance(struct storage_world *w, unsigned percent)
 {
-    return world_random(w, 100) < percent;
+    return storage_random(w, 100) < percent;
 }
 
 void
-world_say(struct world *w, const char *fmt, ...)
+storage_say(struct storage_world *w, const char *fmt, ...)
 {
     va_list ap;
 
@@ -49,7 +49,7 @@ world_say(struct world *w, const char *fmt, ...)
 }
 
 void
-world_diverge(struct world *w, const char *fmt, ...)
+storage_diverge(struct storage_world *w, const char *fmt, ...)
 {
     va_list ap;
 
@@ -60,17 +60,17 @@ world_diverge(struct world *w, const char *fmt, ...)
 }
 
 void
-world_must(struct world *w, int rc, const char *what)
+storage_must(struct storage_world *w, int rc, const char *what)
 {
     if (rc != 0)
-        world_diverge(w, "%s failed: %s %s", what, err_name(rc), diag_last()->message);
+        storage_diverge(w, "%s failed: %s %s", what, err_name(rc), diag_last()->message);
 }
 
 /* ---- host -------------------------------------------------------------------------------------
  */
 
-struct world_status *
-world_status_of(struct world *w, txid_t txid)
+struct storage_status *
+storage_status_of(struct storage_world *w, txid_t txid)
 {
     for (uint32_t i = w->status_count; i-- > 0;)
         if (w->statuses[i].txid == txid)
@@ -79,23 +79,23 @@ world_status_of(struct world *w, txid_t txid)
 }
 
 void
-world_set_status(struct world *w, txid_t txid, bool aborted, scn_t scn)
+storage_set_status(struct storage_world *w, txid_t txid, bool aborted, scn_t scn)
 {
-    struct world_status *s = world_status_of(w, txid);
+    struct storage_status *s = storage_status_of(w, txid);
 
     if (s == NULL) {
         CHECK(w->status_count < WORLD_STATUSES);
         s = &w->statuses[w->status_count++];
     }
-    *s = (struct world_status){ txid, aborted, scn, ++w->ended };
+    *s = (struct storage_status){ txid, aborted, scn, ++w->ended };
 }
 
 /* TXN-2: dead only by an abort record or by the end of its incarnation. */
 static enum lsm_status
 host_resolve(void *arg, txid_t txid, scn_t *scn)
 {
-    struct world *w = arg;
-    const struct world_status *s = world_status_of(w, txid);
+    struct storage_world *w = arg;
+    const struct storage_status *s = storage_status_of(w, txid);
 
     if (s != NULL && !s->aborted) {
         *scn = s->scn;
@@ -107,7 +107,7 @@ host_resolve(void *arg, txid_t txid, scn_t *scn)
 }
 
 static uint64_t
-lsn_of(const struct world *w, incarnation_t inc, uint64_t pos)
+lsn_of(const struct storage_world *w, incarnation_t inc, uint64_t pos)
 {
     return w->oracle.incs[inc].start + pos;
 }
@@ -115,7 +115,7 @@ lsn_of(const struct world *w, incarnation_t inc, uint64_t pos)
 static struct lsn
 host_floor(void *arg)
 {
-    struct world *w = arg;
+    struct storage_world *w = arg;
 
     return lsn_make(w->reading != 0 ? w->reading : lsn_of(w, w->inc, w->end[w->inc]));
 }
@@ -123,11 +123,11 @@ host_floor(void *arg)
 static int
 host_settle(void *arg, struct lsn *end)
 {
-    struct world *w = arg;
+    struct storage_world *w = arg;
 
     for (int i = 0; i < WORLD_TXNS; i++)
         if (w->txns[i].open && !w->txns[i].elsewhere)
-            world_spill(w, &w->txns[i]);
+            storage_spill(w, &w->txns[i]);
     *end = lsn_make(lsn_of(w, w->inc, w->end[w->inc]));
     return 0;
 }
@@ -135,7 +135,7 @@ host_settle(void *arg, struct lsn *end)
 static int
 host_wait_durable(void *arg, incarnation_t inc, struct lsn lsn)
 {
-    struct world *w = arg;
+    struct storage_world *w = arg;
     uint64_t pos = lsn.v - w->oracle.incs[w->inc].start;
 
     if (inc == w->inc && pos > w->durable)
@@ -147,13 +147,13 @@ host_wait_durable(void *arg, incarnation_t inc, struct lsn lsn)
 static uint64_t
 host_ended(void *arg)
 {
-    return ((struct world *)arg)->ended;
+    return ((struct storage_world *)arg)->ended;
 }
 
 static scn_t
 host_tip(void *arg)
 {
-    struct world *w = arg;
+    struct storage_world *w = arg;
 
     return w->tip[w->inc];
 }
@@ -162,7 +162,7 @@ host_tip(void *arg)
  */
 
 void
-world_init(struct world *w, uint64_t seed, uint32_t broken)
+storage_init(struct storage_world *w, uint64_t seed, uint32_t broken)
 {
     const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     struct oracle_inc *first;
@@ -209,10 +209,10 @@ remove_folder(const char *path)
 }
 
 void
-world_fini(struct world *w)
+storage_fini(struct storage_world *w)
 {
     if (w->lsm != NULL)
-        world_close(w);
+        storage_close(w);
     oracle_fini(&w->oracle);
     xfree(w->statuses);
     remove_folder(w->dir);
@@ -222,11 +222,11 @@ world_fini(struct world *w)
 static void
 load_status(void *arg, txid_t txid, scn_t scn)
 {
-    world_set_status(arg, txid, false, scn);
+    storage_set_status(arg, txid, false, scn);
 }
 
 void
-world_open(struct world *w)
+storage_open(struct storage_world *w)
 {
     struct lsm_options o = { .env = w->env,
                              .dir = w->dir,
@@ -244,12 +244,12 @@ world_open(struct world *w)
                              .tip = host_tip };
 
     w->status_count = 0;
-    world_must(w, lsm_open(&o, &host, &w->lsm), "opening");
+    storage_must(w, lsm_open(&o, &host, &w->lsm), "opening");
     lsm_each_status(w->lsm, load_status, w);
 }
 
 static void
-release_snap(struct world *w, struct world_snap *s)
+release_snap(struct storage_world *w, struct storage_snap *s)
 {
     if (!s->open)
         return;
@@ -260,7 +260,7 @@ release_snap(struct world *w, struct world_snap *s)
 }
 
 void
-world_close(struct world *w)
+storage_close(struct storage_world *w)
 {
     for (int i = 0; i < 2; i++)
         if (w->jobs[i] != NULL)
@@ -276,7 +276,7 @@ world_close(struct world *w)
  */
 
 void
-world_note_tree(struct world *w, tree_id_t tree)
+storage_note_tree(struct storage_world *w, tree_id_t tree)
 {
     for (uint32_t i = 0; i < w->tree_count; i++)
         if (w->trees[i] == tree)
@@ -287,7 +287,7 @@ world_note_tree(struct world *w, tree_id_t tree)
 
 /* Adds a version; `on_top`: as a transaction does, else as replay does. */
 bool
-world_write(struct world *w, tree_id_t tree, const struct oracle_record *r, bool on_top)
+storage_write(struct storage_world *w, tree_id_t tree, const struct oracle_record *r, bool on_top)
 {
     struct lsm_tree *t = lsm_tree_find(w->lsm, tree);
     struct lsm_newest newest;
@@ -298,10 +298,10 @@ world_write(struct world *w, tree_id_t tree, const struct oracle_record *r, bool
     if (t == NULL)
         return false;
     if (!on_top) {
-        world_must(w,
-                   lsm_write(t, slice(r->key, r->key_size), NULL, r->txid, r->seq, r->kind,
-                             slice(r->value, r->value_size)),
-                   "replaying a write");
+        storage_must(w,
+                     lsm_write(t, slice(r->key, r->key_size), NULL, r->txid, r->seq, r->kind,
+                               slice(r->value, r->value_size)),
+                     "replaying a write");
         return true;
     }
     arena_init(&arena, NULL);
@@ -312,23 +312,23 @@ world_write(struct world *w, tree_id_t tree, const struct oracle_record *r, bool
                        slice(r->value, r->value_size));
     lsm_view_release(v);
     arena_fini(&arena);
-    world_must(w, rc, "writing");
+    storage_must(w, rc, "writing");
     return true;
 }
 
 static void
-apply_commit(struct world *w, incarnation_t inc, const struct oracle_record *r)
+apply_commit(struct storage_world *w, incarnation_t inc, const struct oracle_record *r)
 {
-    world_set_status(w, r->txid, false, r->scn);
+    storage_set_status(w, r->txid, false, r->scn);
     for (uint32_t i = 0; i < r->child_count; i++)
-        world_set_status(w, r->children[i], false, r->scn);
+        storage_set_status(w, r->children[i], false, r->scn);
     if (r->scn > w->tip[inc])
         w->tip[inc] = r->scn;
 }
 
 /* One record, in recovery (`filter`: what the trees have flushed is left out) or as it comes. */
 void
-world_apply(struct world *w, incarnation_t inc, uint64_t pos, bool filter)
+storage_apply(struct storage_world *w, incarnation_t inc, uint64_t pos, bool filter)
 {
     const struct oracle_record *r = &w->oracle.incs[inc].records[pos];
     struct lsn lsn = lsn_make(lsn_of(w, inc, pos));
@@ -338,16 +338,16 @@ world_apply(struct world *w, incarnation_t inc, uint64_t pos, bool filter)
     case ORACLE_PUT:
         t = lsm_tree_find(w->lsm, r->tree);
         if (t != NULL && (!filter || lsm_replay_needed(t, inc, lsn, r->txid)))
-            (void)world_write(w, r->tree, r, false);
+            (void)storage_write(w, r->tree, r, false);
         return;
     case ORACLE_COMMIT:
         apply_commit(w, inc, r);
         return;
     case ORACLE_ABORT:
-        world_set_status(w, r->txid, true, 0);
+        storage_set_status(w, r->txid, true, 0);
         return;
     case ORACLE_TREE_CREATE:
-        world_note_tree(w, r->tree);
+        storage_note_tree(w, r->tree);
         if (!filter || lsm_trees_need(w->lsm, inc, lsn))
             (void)lsm_tree_create(w->lsm, r->tree, r->txid);
         return;
@@ -357,14 +357,14 @@ world_apply(struct world *w, incarnation_t inc, uint64_t pos, bool filter)
         return;
     case ORACLE_HORIZON: /* HORIZON-3 */
         if (!filter)
-            world_must(w, lsm_horizon_raise(w->lsm, r->scn, SCN_MAX), "following the horizon");
+            storage_must(w, lsm_horizon_raise(w->lsm, r->scn, SCN_MAX), "following the horizon");
         return;
     }
 }
 
 /* REDO-2: every incarnation that has something unflushed, to the end of what is held of it. */
 void
-world_replay(struct world *w)
+storage_replay(struct storage_world *w)
 {
     incarnation_t inc = 0, followed = w->inc;
     struct lsn from;
@@ -378,7 +378,7 @@ world_replay(struct world *w)
         w->inc = inc; /* whose transactions may be open */
         for (uint64_t pos = from.v - start; pos < w->end[inc]; pos++) {
             w->reading = start + pos;
-            world_apply(w, inc, pos, true);
+            storage_apply(w, inc, pos, true);
         }
         w->reading = lsn_of(w, inc, w->end[inc]);
         w->inc = followed;
@@ -393,7 +393,7 @@ world_replay(struct world *w)
  */
 
 bool
-world_holds(struct world *w, incarnation_t b, scn_t s)
+storage_holds(struct storage_world *w, incarnation_t b, scn_t s)
 {
     scn_t part = oracle_part(&w->oracle, b, w->inc);
 
@@ -407,7 +407,7 @@ world_holds(struct world *w, incarnation_t b, scn_t s)
 
 /* What the rules say is kept, against what the engine says. */
 void
-world_live(struct world *w, incarnation_t old)
+storage_live(struct storage_world *w, incarnation_t old)
 {
     struct lsm_branch_info info[ORACLE_INCS];
     size_t count = lsm_branches(w->lsm, info, ORACLE_INCS), expected = 0;
@@ -419,15 +419,16 @@ world_live(struct world *w, incarnation_t old)
         expected += w->live[x];
     }
     if (count != expected)
-        world_diverge(w, "%zu branches are kept, should be %zu", count, expected);
+        storage_diverge(w, "%zu branches are kept, should be %zu", count, expected);
     for (size_t i = 0; i < count; i++)
         if (!w->live[info[i].inc] || info[i].tip != w->tip[info[i].inc])
-            world_diverge(w, "branch %u to SCN %llu is kept, should be %llu", info[i].inc,
-                          (unsigned long long)info[i].tip, (unsigned long long)w->tip[info[i].inc]);
+            storage_diverge(w, "branch %u to SCN %llu is kept, should be %llu", info[i].inc,
+                            (unsigned long long)info[i].tip,
+                            (unsigned long long)w->tip[info[i].inc]);
 }
 
 void
-world_enter(struct world *w, incarnation_t inc)
+storage_enter(struct storage_world *w, incarnation_t inc)
 {
     struct lineage_entry entry;
     incarnation_t old = w->inc;
@@ -435,7 +436,7 @@ world_enter(struct world *w, incarnation_t inc)
 
     oracle_entry(&w->oracle, inc, &entry);
     rc = lsm_enter(w->lsm, &entry, w->tip[old], lsn_make(lsn_of(w, old, w->end[old])), NULL);
-    world_must(w, rc, "entering a branch");
+    storage_must(w, rc, "entering a branch");
     w->inc = inc;
     if (!w->known[inc]) {
         w->known[inc] = true;
@@ -443,8 +444,8 @@ world_enter(struct world *w, incarnation_t inc)
         w->tip[inc] = entry.fork_scn;
     }
     w->durable = 0;
-    world_forget_txns(w, false);
-    world_live(w, old);
-    world_say(w, "branch %u from branch %u at SCN %llu", inc, entry.parent,
-              (unsigned long long)entry.fork_scn);
+    storage_forget_txns(w, false);
+    storage_live(w, old);
+    storage_say(w, "branch %u from branch %u at SCN %llu", inc, entry.parent,
+                (unsigned long long)entry.fork_scn);
 }

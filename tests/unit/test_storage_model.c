@@ -26,16 +26,16 @@ setting(const char *name, unsigned otherwise)
 static bool
 play(unsigned seed, uint32_t broken, bool trace, uint64_t *steps, uint64_t *compared, char why[512])
 {
-    static struct world w;
+    static struct storage_world w;
     bool fine;
 
-    world_init(&w, seed, broken);
+    storage_init(&w, seed, broken);
     w.trace = trace;
-    fine = world_play(&w, STEPS);
+    fine = storage_play(&w, STEPS);
     snprintf(why, 512, "%s", w.why);
     *steps += w.steps;
     *compared += w.compared;
-    world_fini(&w);
+    storage_fini(&w);
     return fine;
 }
 
