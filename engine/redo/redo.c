@@ -116,6 +116,29 @@ redo_free(struct redo *r)
     xfree_aligned(r);
 }
 
+/* What a process that was killed had written, but not forced, is read as if it were durable: so it
+ * must be, before anybody builds on it and the power fails. */
+MUST_CHECK
+static int
+tails_sync(struct redo *r)
+{
+    list_for_each (f, &r->files.files, struct redo_file, link) {
+        char path[REDO_PATH_MAX];
+        struct env_file *handle;
+        int rc;
+
+        redo_files_file_path(&r->files, f, path);
+        rc = env_open(r->env, path, ENV_READ | ENV_WRITE, &handle);
+        if (rc == 0) {
+            rc = env_sync(handle);
+            env_close(handle);
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 int
 redo_open(const struct redo_options *o, struct redo **out)
 {
@@ -141,6 +164,8 @@ redo_open(const struct redo_options *o, struct redo **out)
         atomic_store(&r->slots[i].start, UINT64_MAX);
 
     rc = redo_files_open(r, &r->options);
+    if (rc == 0)
+        rc = tails_sync(r);
     /* What the caller lent for the opening is the caller's again. */
     r->options.lineage = NULL;
     r->options.known = NULL;
