@@ -8,7 +8,7 @@
 #include "engine/types/key.h"
 #include "engine/types/row.h"
 
-enum { ROUNDS = 2000000 };
+enum { ROUNDS = 500000 };
 
 static double
 now_ns(void)
@@ -139,6 +139,23 @@ bench_func(struct arena *a, const char *label, oid_t oid, struct datum x, struct
     });
 }
 
+static void
+bench_resolve(void)
+{
+    static struct func_match m;
+    oid_t args[2] = { TYPE_VARCHAR, TYPE_UNKNOWN };
+
+    MEASURE("resolve int4 = int4", {
+        sink += (uint64_t)op_resolve(&func_set_builtin, slice_str("="), TYPE_INT4, TYPE_INT4, &m);
+    });
+    MEASURE("resolve varchar = unknown", {
+        sink += (uint64_t)op_resolve(&func_set_builtin, slice_str("="), args[0], args[1], &m);
+    });
+    MEASURE("resolve length(varchar)", {
+        sink += (uint64_t)func_resolve(&func_set_builtin, slice_str("length"), args, 1, false, &m);
+    });
+}
+
 int
 main(void)
 {
@@ -154,6 +171,7 @@ main(void)
     bench_func(&a, "numeric +", 1724, x, y);
     bench_func(&a, "numeric *", 1726, x, y);
     bench_func(&a, "numeric /", 1727, x, y);
+    bench_resolve();
     arena_fini(&a);
     return sink == 42;
 }

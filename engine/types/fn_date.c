@@ -373,10 +373,14 @@ zone_resolve(const struct type_env *env, struct slice name, struct arena *a,
             return 0;
         }
     }
-    if (name.size > 1 && (name.data[0] == '+' || name.data[0] == '-')) {
+    if (name.size > 0 &&
+        (name.data[0] == '+' || name.data[0] == '-' || ascii_is_digit(name.data[0]))) {
         /* A bare offset here is POSIX's, which counts westward. */
-        char *flipped = arena_strndup(a, (const char *)name.data, name.size);
-        flipped[0] = flipped[0] == '+' ? '-' : '+';
+        size_t skip = !ascii_is_digit(name.data[0]);
+        char *flipped = arena_alloc(a, name.size + 2);
+        flipped[0] = name.data[0] == '-' ? '+' : '-';
+        memcpy(flipped + 1, name.data + skip, name.size - skip);
+        flipped[1 + name.size - skip] = 0;
         return zone_load(NULL, a, slice_str(flipped), out);
     }
     if (zone_load(NULL, a, name, out) == 0)

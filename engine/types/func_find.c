@@ -145,35 +145,40 @@ cast_kind_by_rule(const struct func_set *set, const struct type *s, const struct
     return CAST_NO;
 }
 
-struct cast_path
-cast_find(const struct func_set *set, oid_t source, oid_t target, enum cast_context context)
+/* The way, and the OID of the function if it takes one. */
+static enum cast_kind
+cast_way(const struct func_set *set, oid_t source, oid_t target, enum cast_context context,
+         oid_t *func_oid)
 {
-    struct cast_path path = { .kind = CAST_NO };
     const struct type *s = type_find(source), *t = type_find(target);
     const struct cast *c;
 
+    *func_oid = 0;
     if (s == NULL || t == NULL)
-        return path;
-    if (source == target) {
-        path.kind = CAST_RELABEL;
-        return path;
-    }
-    if (source == TYPE_UNKNOWN) {
-        path.kind = t->is_pseudo ? CAST_NO : CAST_IO;
-        return path;
-    }
+        return CAST_NO;
+    if (source == target)
+        return CAST_RELABEL;
+    if (source == TYPE_UNKNOWN)
+        return t->is_pseudo ? CAST_NO : CAST_IO;
     if (s->is_pseudo || t->is_pseudo)
-        return path;
+        return CAST_NO;
     c = cast_entry(set, source, target);
-    if (c == NULL) {
-        path.kind = cast_kind_by_rule(set, s, t, context);
-        return path;
-    }
+    if (c == NULL)
+        return cast_kind_by_rule(set, s, t, context);
     if (context_rank(c->context) > context_rank((char)context))
-        return path;
-    path.kind = c->func_oid == 0 ? CAST_RELABEL : CAST_FUNC;
-    if (c->func_oid != 0) {
-        path.func = func_by_oid(set, c->func_oid);
+        return CAST_NO;
+    *func_oid = c->func_oid;
+    return c->func_oid == 0 ? CAST_RELABEL : CAST_FUNC;
+}
+
+struct cast_path
+cast_find(const struct func_set *set, oid_t source, oid_t target, enum cast_context context)
+{
+    oid_t func_oid;
+    struct cast_path path = { .kind = cast_way(set, source, target, context, &func_oid) };
+
+    if (path.kind == CAST_FUNC) {
+        path.func = func_by_oid(set, func_oid);
         CHECK(path.func != NULL);
     }
     return path;
@@ -182,7 +187,9 @@ cast_find(const struct func_set *set, oid_t source, oid_t target, enum cast_cont
 bool
 cast_can(const struct func_set *set, oid_t source, oid_t target, enum cast_context context)
 {
-    return cast_find(set, source, target, context).kind != CAST_NO;
+    oid_t func_oid;
+
+    return cast_way(set, source, target, context, &func_oid) != CAST_NO;
 }
 
 int

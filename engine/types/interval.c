@@ -426,6 +426,8 @@ iv_words(struct iv_scan *s)
             s->at++;
             if (scan_digits(&s->at, s->end, 2, &months) == 0 || months >= MONTHS_PER_YEAR)
                 return false;
+            if (s->at < s->end && !ascii_is_space(*s->at))
+                return false;
             iv_add(s, whole, 0, U_MONTHS, MONTHS_PER_YEAR);
             iv_add(s, neg ? -months : months, 0, U_MONTHS, 1);
             continue;
