@@ -381,9 +381,9 @@ zone_resolve(const struct type_env *env, struct slice name, struct arena *a,
         flipped[0] = name.data[0] == '-' ? '+' : '-';
         memcpy(flipped + 1, name.data + skip, name.size - skip);
         flipped[1 + name.size - skip] = 0;
-        return zone_load(NULL, a, slice_str(flipped), out);
-    }
-    if (zone_load(NULL, a, name, out) == 0)
+        if (zone_load(NULL, a, slice_str(flipped), out) == 0)
+            return 0;
+    } else if (zone_load(NULL, a, name, out) == 0)
         return 0;
     if (env != NULL && env->zone_by_name != NULL)
         return env->zone_by_name(env->arg, name, out);
