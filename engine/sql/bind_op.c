@@ -352,14 +352,17 @@ bind_in(struct binder *b, const struct ast_in *n, struct expr **out)
 
 /* An untyped array takes its type from what it is compared with. */
 static int
-any_array_type(struct binder *b, struct expr *left, struct expr **array, int32_t at)
+any_array_type(struct binder *b, struct expr **left, struct expr **array, int32_t at)
 {
     const struct type *type;
-    int rc = bind_settle(b, &left);
+    int rc;
 
-    if (rc != 0 || (*array)->type.oid != TYPE_UNKNOWN)
+    if ((*array)->type.oid != TYPE_UNKNOWN)
+        return 0;
+    rc = bind_settle(b, left);
+    if (rc != 0)
         return rc;
-    type = type_get(left->type.oid);
+    type = type_get((*left)->type.oid);
     if (type->array_oid == 0)
         return bind_error(b, ERR_UNDEFINED_OBJECT, at, "could not find array type for data type %s",
                           type->sql_name);
@@ -378,7 +381,7 @@ bind_any(struct binder *b, const struct ast_any *n, struct expr **out)
     if (rc == 0)
         rc = bind_expr(b, n->array, &array);
     if (rc == 0)
-        rc = any_array_type(b, left, &array, n->node.at);
+        rc = any_array_type(b, &left, &array, n->node.at);
     if (rc != 0)
         return rc;
     if (array->kind == EXPR_ARRAY && (in || not_in)) {

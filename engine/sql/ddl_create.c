@@ -107,9 +107,12 @@ read_constraint(struct ddl_run *d, struct ast_constraint *c, struct ddl_column_p
 int
 ddl_read_column(struct ddl_run *d, const struct ast_column_def *def, struct ddl_column_plan *out)
 {
+    struct ast_type_name plain = *def->type;
     struct sql_type type;
-    int rc = sql_bind_type(d->text, def->type, &type);
+    int rc;
 
+    plain.is_serial = false; /* SERIAL is its integer type and more */
+    rc = sql_bind_type(d->text, &plain, &type);
     *out = (struct ddl_column_plan){ .column = { .name = def->name } };
     if (rc != 0)
         return rc;

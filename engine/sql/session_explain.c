@@ -111,7 +111,7 @@ static int
 explain_plan(struct sql_session *s, struct shared_plan *p, const struct datum *params,
              const struct explain *e, uint64_t planning_ns)
 {
-    uint64_t rows, ns;
+    uint64_t rows = 0, ns = 0;
     int rc = 0;
 
     if (e->analyze)

@@ -267,7 +267,11 @@ run_begin(struct sql_session *s, const struct ast_transaction *a, char tag[TAG_M
     switch (s->tx) {
     case TX_NONE:
         rc = tx_start(s, TX_BLOCK);
-        break;
+        if (rc == 0)
+            rc = tx_set_modes(s, &a->modes);
+        if (rc != 0)
+            sess_tx_abort(s); /* what could not begin as asked has not begun */
+        return rc;
     case TX_IMPLICIT: /* what came before belongs to the block */
         s->tx = TX_BLOCK;
         break;
