@@ -98,20 +98,21 @@ operator_failover(struct world *w, const struct scenario *s)
     failover_to(w, s, (int)world_random(w, (uint64_t)w->nodes));
 }
 
-/* A listed member is cut off, the list is changed to the others, and all but that member are lost
- * before or after it could hear of it. */
+/* The list is changed from one member, which may be cut off, to others; then all but it, or but one
+ * of the new list, are lost, before or after they could hear of it. */
 static void
 change_and_lose(struct world *w, const struct scenario *s)
 {
     int p = world_primary(w), x = (int)world_random(w, (uint64_t)w->nodes), rc;
     member_id_t list[WORLD_NODES_MAX];
     uint32_t count = 0;
+    bool is_cut = world_chance(w, 60);
 
     if (p < 0 || p == x || w->node[p].paused_until > w->now ||
         !register_lists(&w->node[p].durable.reg, w->node[x].id))
         return;
     for (int i = 0; i < w->nodes; i++) {
-        if (world_chance(w, 80))
+        if (is_cut)
             world_cut(w, x, i, true);
         if (i != p && i != x)
             list[count++] = w->node[i].id;
@@ -120,6 +121,8 @@ change_and_lose(struct world *w, const struct scenario *s)
                       &w->node[p].queue);
     (void)rc;
     world_run(w, world_random(w, 400 * MS));
+    if (world_chance(w, 50))
+        x = (int)list[world_random(w, count)] - 1;
     for (int i = 0; i < w->nodes; i++)
         if (i != x)
             world_crash(w, i);

@@ -7,7 +7,7 @@
  * What is checked, always (PROTOCOL section 7):
  *   INV-1  acknowledgements of two reigns never interleave
  *   INV-2  who opens has every acknowledged commit (unless loss was accepted, or the reign began on
- *          an operator's word and what is missing was acknowledged alone)
+ *          an operator's word for a node that had not heard that the primary left: FO-51)
  *   INV-3  nothing published is taken back, but for those losses
  *   INV-4  a reign is on two legs before its first acknowledgement (or on an operator's word)
  *   FO-32  a standby publishes only what was acknowledged
@@ -38,7 +38,8 @@ struct world_node {
     uint64_t paused_until; /* the process is stopped */
     uint64_t tick_at;
 
-    struct role_durable durable;     /* as last persisted */
+    struct role_durable durable; /* as last persisted */
+
     uint32_t log[WORLD_LOG_MAX + 1]; /* tags, from 1 */
     uint32_t end, hard;              /* accepted; durable */
     uint32_t published;
@@ -86,10 +87,14 @@ struct world {
 
     /* What clients know. */
     uint32_t ledger[WORLD_LOG_MAX + 1];
-    bool ledger_alone[WORLD_LOG_MAX + 1];
+    /* When it was acknowledged: the newest register that said "not synchronized". */
+    struct register_key ledger_left[WORLD_LOG_MAX + 1];
+    bool ledger_excused[WORLD_LOG_MAX + 1];
     incarnation_t ledger_inc[WORLD_LOG_MAX + 1]; /* that acknowledged it first */
     uint32_t ledger_count;
-    bool *ever; /* by tag: was ever acknowledged */
+
+    struct register_key left; /* newest register, of whoever reigns, that is not synchronized */
+    bool *ever;               /* by tag: was ever acknowledged */
     uint32_t last_tag;
     incarnation_t last_inc; /* the highest reign that acknowledged, and whose it was */
     uint64_t last_reign;

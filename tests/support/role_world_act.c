@@ -31,6 +31,16 @@ holders(const struct world *w, incarnation_t inc, uint64_t reign)
     return set;
 }
 
+/* A candidate begins its reign on an operator's word, knowing that register: what was acknowledged
+ * after the primary had left, in a version that it has not heard of, may be lost (FO-51). */
+static void
+excuse(struct world *w, struct register_key known)
+{
+    for (uint32_t i = 1; i <= w->ledger_count; i++)
+        if (register_key_cmp(known, w->ledger_left[i]) < 0)
+            w->ledger_excused[i] = true;
+}
+
 /* INV-4, and the ledger against the log of who opens (INV-2). */
 static void
 check_opening(struct world *w, struct world_node *n, incarnation_t inc)
@@ -44,7 +54,7 @@ check_opening(struct world *w, struct world_node *n, incarnation_t inc)
     }
     for (uint32_t i = have + 1; i <= w->ledger_count; i++)
         if (w->ledger_inc[i] >= reg->loss_inc &&
-            !(w->ledger_inc[i] < reg->fenced_inc && w->ledger_alone[i])) {
+            !(w->ledger_inc[i] < reg->fenced_inc && w->ledger_excused[i])) {
             world_violate(w, "INV-2: node %u opens %u without the commit at LSN %u", n->id, inc, i);
             return;
         }
@@ -106,7 +116,8 @@ world_acknowledge(struct world *w, struct world_node *n)
         if (i > w->ledger_count) {
             w->ledger_count = i;
             w->ledger[i] = n->log[i];
-            w->ledger_alone[i] = n->gate.alone;
+            w->ledger_left[i] = w->left;
+            w->ledger_excused[i] = false;
             w->ledger_inc[i] = n->writing;
         }
         w->ever[n->log[i]] = true;
@@ -152,11 +163,12 @@ act(struct world *w, struct world_node *n, const struct role_action *a)
                 a->message != NULL ? role_message_name(a->message->type) : "", a->text);
     switch (a->type) {
     case ROLE_ACT_PERSIST:
-        /* Whoever is told "synchronized" may rely on it: what was acknowledged alone is with k of
-         * the list from here on. */
-        if (a->durable->reg.primary == n->id && a->durable->reg.synchronized &&
-            !n->durable.reg.synchronized)
-            memset(w->ledger_alone, 0, sizeof w->ledger_alone);
+        if (a->durable->reg.primary == n->id && a->durable->reg.key.version == 0 &&
+            a->durable->reg.fenced_inc == a->durable->reg.key.inc &&
+            n->durable.reg.key.inc != a->durable->reg.key.inc)
+            excuse(w, n->durable.reg.key);
+        if (a->durable->reg.primary == n->id && !a->durable->reg.synchronized)
+            w->left = a->durable->reg.key;
         n->durable = *a->durable;
         break;
     case ROLE_ACT_SEND: {
