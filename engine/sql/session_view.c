@@ -2,7 +2,7 @@
  * v$dataguard_stats, v$incarnation.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "engine/redo/lineage.h"
+#include "engine/lsm/lsm.h"
 #include "engine/sql/session_int.h"
 #include "engine/types/datetime.h"
 
@@ -265,7 +265,7 @@ incarnation_rows(void *arg, struct sys_virtual *v)
     int rc = 0;
 
     lineage_init(&l);
-    lineage_copy(&l, engine_lineage(q->engine));
+    lsm_lineage(engine_lsm(q->engine), &l);
     for (uint32_t i = 0; i < l.count && rc == 0; i++) {
         const struct lineage_entry *e = &l.entries[i];
         const struct datum row[] = {
