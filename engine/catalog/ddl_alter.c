@@ -279,6 +279,19 @@ column_numbers(struct ddl *d, const uint16_t *columns, uint32_t count)
     return ddl_numbers(d, TYPE_INT2, n, count, 1);
 }
 
+/* Foreign keys are PostgreSQL's triggers: clients look for them only where this says so. */
+static int
+touch_triggers(struct ddl *d, oid_t oid)
+{
+    struct datum *row;
+    int rc = ddl_class_row(d, oid, &row);
+
+    if (rc != 0)
+        return rc;
+    row[CLASS_HASTRIGGERS] = datum_bool(true);
+    return ddl_class_write(d, row);
+}
+
 int
 ddl_add_fk(struct catalog *c, struct txn *t, const struct cat_table *table, const struct cat_fk *fk,
            oid_t *oid)
@@ -303,9 +316,9 @@ ddl_add_fk(struct catalog *c, struct txn *t, const struct cat_table *table, cons
     row[CON_FKEY] = column_numbers(&d, fk->ref_columns, fk->column_count);
     rc = insert_constraint(&d, row, fk->name, oid);
     if (rc == 0)
-        rc = ddl_touch(&d, table->oid);
+        rc = touch_triggers(&d, table->oid);
     if (rc == 0 && fk->ref_oid != table->oid)
-        rc = ddl_touch(&d, fk->ref_oid);
+        rc = touch_triggers(&d, fk->ref_oid);
     ddl_end(&d);
     return rc;
 }

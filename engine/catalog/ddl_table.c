@@ -209,6 +209,18 @@ retype_columns(struct ddl *d, const struct cat_table *table, const struct ddl_co
 }
 
 static int
+set_has_index(struct ddl *d, oid_t table, bool has)
+{
+    struct datum *row;
+    int rc = ddl_class_row(d, table, &row);
+
+    if (rc != 0)
+        return rc;
+    row[CLASS_HASINDEX] = datum_bool(has);
+    return ddl_class_write(d, row);
+}
+
+static int
 change_primary(struct ddl *d, const struct cat_table *table, const struct ddl_key_column *primary,
                uint32_t count, const char *name)
 {
@@ -228,6 +240,9 @@ change_primary(struct ddl *d, const struct cat_table *table, const struct ddl_ke
         rc = ddl_set_not_null(d->catalog, d->txn, table, primary[i].column, true);
     if (rc == 0 && count > 0)
         rc = create_primary(d, table->oid, table->schema_oid, table->owner, name, primary, count);
+    if (rc == 0)
+        rc = set_has_index(d, table->oid,
+                           count > 0 || table->index_count > (table->primary != NULL));
     return rc;
 }
 
@@ -250,18 +265,6 @@ ddl_rewrite_table(struct catalog *c, struct txn *t, const struct cat_table *tabl
 }
 
 /* ---- indexes --------------------------------------------------------------------------------- */
-
-static int
-set_has_index(struct ddl *d, oid_t table, bool has)
-{
-    struct datum *row;
-    int rc = ddl_class_row(d, table, &row);
-
-    if (rc != 0)
-        return rc;
-    row[CLASS_HASINDEX] = datum_bool(has);
-    return ddl_class_write(d, row);
-}
 
 int
 ddl_create_index(struct catalog *c, struct txn *t, const struct cat_table *table,

@@ -68,6 +68,16 @@ send_row(struct exec *x, struct sql_client *client, const struct batch *b, uint3
     return client_row_end(client, at);
 }
 
+/* Rows that rest on more than the snapshot must not leave before that is visible. */
+static void
+require_read(struct exec *x, struct sql_client *client)
+{
+    scn_t scn = txn_must_be_visible(x->ctx.txn);
+
+    if (scn > engine_visible_scn(x->ctx.engine))
+        client->ops->require(client, (struct moment){ engine_incarnation(x->ctx.engine), scn });
+}
+
 int
 exec_send(struct exec *x, struct sql_client *client, const int16_t *formats, int format_count,
           uint64_t max_rows, uint64_t *rows, bool *done)
@@ -83,6 +93,7 @@ exec_send(struct exec *x, struct sql_client *client, const int16_t *formats, int
             rc = exec_next(x, &b);
             if (rc != 0)
                 break;
+            require_read(x, client);
             x->rest = ARENA_NEW(&x->root->out, struct batch);
             *x->rest = *b;
             x->rest_at = 0;

@@ -213,6 +213,7 @@ struct txn {
     uint32_t statement_seq;       /* own writes below this seq are seen by the statement */
     struct statement_view *views; /* newest first; all live until the statement ends */
     uint32_t view_count, view_cap;
+    uint32_t view_floor; /* those before it are kept for what was read through them, and not used */
     struct statement_view views_inline[TXN_VIEWS_INLINE];
     struct arena arena;                     /* values read by the statement */
     struct statement_hold *statement_holds; /* moments pinned by AS OF */

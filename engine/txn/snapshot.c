@@ -57,7 +57,7 @@ txn_statement_end(struct txn *t)
         return;
     for (uint32_t i = 0; i < t->view_count; i++)
         lsm_view_release(t->views[i].view);
-    t->view_count = 0;
+    t->view_count = t->view_floor = 0;
     while (t->statement_holds != NULL) {
         struct statement_hold *h = t->statement_holds;
 
@@ -76,10 +76,12 @@ txn_statement_end(struct txn *t)
     }
 }
 
+/* A view from before a write may lack the memtable that took it: from here on new ones are read. */
 void
 txn_command_done(struct txn *t)
 {
     t->statement_seq = t->seq;
+    t->view_floor = t->view_count;
 }
 
 scn_t
@@ -161,7 +163,7 @@ txn_view_fresh(struct txn *t, tree_id_t id, struct statement_view **out)
 int
 txn_view(struct txn *t, tree_id_t id, struct statement_view **out)
 {
-    for (uint32_t i = t->view_count; i-- > 0;) {
+    for (uint32_t i = t->view_count; i-- > t->view_floor;) {
         if (t->views[i].id == id) {
             *out = &t->views[i];
             return 0;

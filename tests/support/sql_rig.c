@@ -82,6 +82,18 @@ sql_rig_read_only(struct sql_rig *r)
 }
 
 void
+sql_rig_restart(struct sql_rig *r)
+{
+    stop_sql(r);
+    mount(r);
+    r->inc++;
+    ck_assert_msg(engine_open_write(r->engine, r->inc, 4711 + r->inc) == 0, "%s",
+                  diag_last()->message);
+    r->catalog = catalog_new(r->engine);
+    start_sql(r);
+}
+
+void
 sql_rig_stop(struct sql_rig *r)
 {
     char command[128];

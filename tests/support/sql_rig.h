@@ -19,6 +19,8 @@ struct sql_rig {
 void sql_rig_start(struct sql_rig *r);
 /* Mounted only: as a standby is. */
 void sql_rig_read_only(struct sql_rig *r);
+/* Closed and opened again for writing. No client may be connected. */
+void sql_rig_restart(struct sql_rig *r);
 void sql_rig_stop(struct sql_rig *r);
 
 /* A client. `said` is all it heard since it was cleared, one message a line:
