@@ -133,11 +133,84 @@ series_rescan(struct exec_node *n)
     return 0;
 }
 
+/* ---- unnest -------------------------------------------------------------------------------------
+ */
+
+struct unnest {
+    bool started;
+    struct datum array;
+    struct array_iter it;
+};
+
+static int
+unnest_next(struct exec_node *n, struct batch **out)
+{
+    const struct plan_function *p = &n->plan->u.function;
+    struct unnest *s = n->state;
+    struct plan_column column = { { .typmod = -1 } };
+    struct batch *b;
+    struct datum e;
+    uint32_t rows = 0;
+
+    if (!s->started) {
+        int rc = eval_scalar(n->x, p->args[0], &s->array);
+
+        if (rc != 0)
+            return rc;
+        s->started = true;
+        if (!s->array.is_null)
+            array_iter_init(&s->it, &s->array);
+    }
+    if (s->array.is_null)
+        return ERR_END;
+    column.type.oid = array_elem_type(&s->array);
+    b = batch_for(n, &column, 1);
+    while (rows < BATCH_ROWS_MAX && array_next(&s->it, &e))
+        vec_set(&b->cols[0], rows++, &e);
+    b->row_count = b->sel_count = rows;
+    *out = b;
+    return rows > 0 ? 0 : ERR_END;
+}
+
+static int
+unnest_rescan(struct exec_node *n)
+{
+    memset(n->state, 0, sizeof(struct unnest));
+    return 0;
+}
+
+/* pg_partition_ancestors: no table is a partition. */
+static int
+nothing_next(struct exec_node *n, struct batch **out)
+{
+    (void)n;
+    (void)out;
+    return ERR_END;
+}
+
+static int
+nothing_rescan(struct exec_node *n)
+{
+    (void)n;
+    return 0;
+}
+
 int
 function_init(struct exec_node *n)
 {
     const struct func *f = n->plan->u.function.func;
 
+    if (f != NULL && strcmp(f->name, "pg_partition_ancestors") == 0) {
+        n->next = nothing_next;
+        n->rescan = nothing_rescan;
+        return 0;
+    }
+    if (f != NULL && strcmp(f->name, "unnest") == 0 && !n->plan->u.function.ordinality) {
+        n->state = ARENA_NEW(&n->x->arena, struct unnest);
+        n->next = unnest_next;
+        n->rescan = unnest_rescan;
+        return 0;
+    }
     if (strcmp(f->name, "generate_series") != 0 ||
         (f->result != TYPE_INT4 && f->result != TYPE_INT8) || n->plan->u.function.ordinality)
         return DIAG(ERR_NOT_SUPPORTED, "function %s in FROM is not supported yet", f->name);

@@ -82,6 +82,32 @@ fn_array_to_string(struct func_call *call, const struct datum *args, struct datu
     return text_from_writer(call, &w, out);
 }
 
+/* One array behind the other; a null is as if it were empty. */
+int
+fn_array_cat(struct func_call *call, const struct datum *args, struct datum *out)
+{
+    uint32_t count = 0, n = 0;
+    struct datum *elems;
+
+    if (args[0].is_null || args[1].is_null) {
+        *out = args[0].is_null ? args[1] : args[0];
+        return 0;
+    }
+    for (int i = 0; i < 2; i++)
+        count += array_count(&args[i]);
+    if (count > ARRAY_ELEMENTS_MAX)
+        return DIAG(ERR_LIMIT, "array size exceeds the maximum allowed (%d)", ARRAY_ELEMENTS_MAX);
+    elems = ARENA_ARRAY(call->arena, struct datum, count + 1);
+    for (int i = 0; i < 2; i++) {
+        struct array_iter it;
+
+        for (array_iter_init(&it, &args[i]); n < count && array_next(&it, &elems[n]);)
+            n++;
+    }
+    *out = array_make(call->arena, array_elem_type(&args[0]), elems, n, 1);
+    return 0;
+}
+
 /* array_position(array, value [, start]); null is found too. */
 int
 fn_array_position(struct func_call *call, const struct datum *args, struct datum *out)

@@ -119,8 +119,8 @@ func_fn fn_now, fn_statement_time, fn_clock_time, fn_date_minus, fn_date_plus_in
 
 /* fn_array.c */
 func_fn fn_array_length, fn_array_upper, fn_array_lower, fn_array_ndims, fn_cardinality,
-    fn_array_to_string, fn_array_position, fn_num_nulls, fn_num_nonnulls, fn_format_type,
-    fn_pg_typeof;
+    fn_array_to_string, fn_array_cat, fn_array_position, fn_num_nulls, fn_num_nonnulls,
+    fn_format_type, fn_pg_typeof;
 
 /* agg_*.c */
 extern const struct agg agg_count, agg_count_any, agg_sum_int, agg_sum_int8, agg_sum_float,

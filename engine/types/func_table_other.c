@@ -6,6 +6,7 @@
 
 /* clang-format off */
 static const struct func funcs[] = {
+    F(383, "array_cat", 0, ANYARRAY, fn_array_cat, NULL, ANYARRAY, ANYARRAY),
     F(744, "array_eq", S, BOOL, fn_array_eq, NULL, ANYARRAY, ANYARRAY),
     F(396, "array_ge", S, BOOL, fn_array_ge, NULL, ANYARRAY, ANYARRAY),
     F(392, "array_gt", S, BOOL, fn_array_gt, NULL, ANYARRAY, ANYARRAY),

@@ -380,6 +380,7 @@ static const struct op ops[] = {
     { 1625, "~~*", NAME, TEXT, BOOL, 1635, 0, 1626, OP_NONE },
     { 1627, "~~*", TEXT, TEXT, BOOL, 1633, 0, 1628, OP_NONE },
     { 1629, "~~*", BPCHAR, TEXT, BOOL, 1660, 0, 1630, OP_NONE },
+    { 375, "||", ANYARRAY, ANYARRAY, ANYARRAY, 383, 0, 0, OP_NONE },
     { 2779, "||", TEXT, ANYNONARRAY, TEXT, 2003, 0, 0, OP_NONE },
     { 2780, "||", ANYNONARRAY, TEXT, TEXT, 2004, 0, 0, OP_NONE },
 };
