@@ -142,8 +142,10 @@ copy_run_out(struct copy_run *c, uint64_t *rows)
 
     if (rc == 0)
         rc = sess_plan_open(c->s, &source, &plan);
-    if (rc != 0)
+    if (rc != 0) {
+        shared_plan_unref(plan);
         return rc;
+    }
     o.plan = plan->plan;
     wr_init(&o.value, 0);
     if (o.plan->result_count == 0 && c->ast->query != NULL)

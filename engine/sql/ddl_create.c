@@ -517,8 +517,10 @@ ddl_run_create_table_as(struct ddl_run *d, const struct ast_create_table_as *a, 
     if (!sess_kind_is_planned(a->query->kind))
         return DIAG(ERR_NOT_SUPPORTED, "CREATE TABLE AS of this statement is not supported");
     rc = sess_plan_open(d->s, &source, &p);
-    if (rc != 0)
+    if (rc != 0) {
+        shared_plan_unref(p);
         return rc;
+    }
     rc = create_as(d, a, p, &rows, &exists);
     if (rc == 0 && !exists && !a->with_no_data)
         snprintf(tag, TAG_MAX, "SELECT %" PRIu64, rows);
@@ -564,8 +566,10 @@ ddl_run_create_view(struct ddl_run *d, const struct ast_create_view *a)
     if (a->query->kind != AST_SELECT)
         return DIAG(ERR_NOT_SUPPORTED, "views of this statement are not supported");
     rc = sess_plan_open(d->s, &source, &p);
-    if (rc != 0)
+    if (rc != 0) {
+        shared_plan_unref(p);
         return rc;
+    }
     if (p->plan->param_count > 0)
         rc = DIAG(ERR_UNDEFINED_PARAMETER, "there is no parameter $1");
     if (rc == 0)

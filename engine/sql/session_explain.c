@@ -107,17 +107,28 @@ run_plan(struct sql_session *s, struct shared_plan *p, const struct datum *param
     return rc == ERR_END ? 0 : rc;
 }
 
+static void
+describe(struct sql_session *s, const struct dest *d)
+{
+    static const struct text_column column = { "QUERY PLAN", 0 };
+
+    if (d->describe)
+        sess_text_describe(s, &column, 1, d->formats, d->format_count);
+}
+
 static int
-explain_plan(struct sql_session *s, struct shared_plan *p, const struct datum *params,
-             const struct explain *e, uint64_t planning_ns)
+explain_plan(struct sql_session *s, struct shared_plan *p, const struct explain *e,
+             const struct dest *d, uint64_t planning_ns)
 {
     uint64_t rows = 0, ns = 0;
     int rc = 0;
 
     if (e->analyze)
-        rc = run_plan(s, p, params, &rows, &ns);
-    if (rc == 0)
+        rc = run_plan(s, p, NULL, &rows, &ns);
+    if (rc == 0) {
+        describe(s, d);
         rc = put_lines(s, p->plan, e);
+    }
     if (rc == 0 && e->analyze)
         rc = put_line(s, arena_printf(&s->message, "Actual Rows: %llu", (unsigned long long)rows));
     if (rc == 0 && (e->summary_said ? e->summary : e->analyze))
@@ -128,7 +139,15 @@ explain_plan(struct sql_session *s, struct shared_plan *p, const struct datum *p
 }
 
 static int
-explain_prepared(struct sql_session *s, const struct ast_execute *a, const struct explain *e)
+no_plan(struct sql_session *s, const struct dest *d)
+{
+    describe(s, d);
+    return put_line(s, "Utility statements have no plan structure");
+}
+
+static int
+explain_prepared(struct sql_session *s, const struct ast_execute *a, const struct explain *e,
+                 const struct dest *d)
 {
     struct statement *st;
     int rc = sess_statement_need(s, slice_str(a->name), &st);
@@ -136,14 +155,14 @@ explain_prepared(struct sql_session *s, const struct ast_execute *a, const struc
     if (rc != 0)
         return rc;
     if (st->body != NULL || st->plan == NULL)
-        return put_line(s, "Utility statements have no plan structure");
+        return no_plan(s, d);
     if (e->analyze && st->param_count > 0)
         return DIAG(ERR_NOT_SUPPORTED, "EXPLAIN ANALYZE of EXECUTE with parameters is not "
                                        "supported");
     rc = sess_statement_open(s, st);
     if (rc != 0)
         return rc;
-    rc = explain_plan(s, st->plan, NULL, e, 0);
+    rc = explain_plan(s, st->plan, e, d, 0);
     sess_statement_end(s);
     return rc;
 }
@@ -162,11 +181,10 @@ int
 sess_explain_run(struct sql_session *s, const struct ast_explain *a, struct slice text,
                  const struct dest *d)
 {
-    static const struct text_column column = { "QUERY PLAN", 0 };
     struct plan_source source = { .text = text, .tree = query_of(a->statement), .is_inner = true };
     struct explain e = { .costs = true, .timing = true };
     struct shared_plan *plan = NULL;
-    uint64_t began = env_boot_ns(s->q->env);
+    uint64_t began = env_boot_ns(s->q->env), planning_ns;
     int rc = 0;
 
     for (int32_t i = 0; i < ast_count(a->options) && rc == 0; i++)
@@ -175,19 +193,20 @@ sess_explain_run(struct sql_session *s, const struct ast_explain *a, struct slic
         rc = DIAG(ERR_NOT_SUPPORTED, "EXPLAIN ANALYZE is not supported for this statement");
     if (rc != 0)
         return rc;
-    if (d->describe)
-        sess_text_describe(s, &column, 1, d->formats, d->format_count);
     if (source.tree->kind == AST_EXECUTE)
-        return explain_prepared(s, AST_CONST(ast_execute, source.tree), &e);
+        return explain_prepared(s, AST_CONST(ast_execute, source.tree), &e, d);
     if (!sess_kind_is_planned(source.tree->kind))
-        return put_line(s, "Utility statements have no plan structure");
+        return no_plan(s, d);
     rc = sess_plan_open(s, &source, &plan);
-    if (rc != 0)
+    if (rc != 0) {
+        shared_plan_unref(plan);
         return rc;
+    }
+    planning_ns = env_boot_ns(s->q->env) - began;
     if (e.analyze && plan->plan->param_count > 0)
         rc = DIAG(ERR_UNDEFINED_PARAMETER, "there is no parameter $1");
     if (rc == 0)
-        rc = explain_plan(s, plan, NULL, &e, env_boot_ns(s->q->env) - began);
+        rc = explain_plan(s, plan, &e, d, planning_ns);
     sess_statement_end(s);
     shared_plan_unref(plan);
     return rc;

@@ -246,8 +246,8 @@ struct plan_source {
     bool is_inner; /* the query within another statement: its plan is not shared */
 };
 /* Opens a statement and gives a plan that is right for it: *plan, if it still is, or another in its
- * place (*plan's reference goes with it). Table locks are taken. On an error no statement is open,
- * and *plan may be NULL. */
+ * place (*plan's reference goes with it). Table locks are taken. On an error no statement is open;
+ * *plan is the caller's as before, and may be NULL. */
 MUST_CHECK
 int sess_plan_open(struct sql_session *s, const struct plan_source *source,
                    struct shared_plan **plan);

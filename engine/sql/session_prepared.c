@@ -199,9 +199,12 @@ sess_statement_make(struct sql_session *s, struct slice name, struct slice text,
     st->ref_count = 1;
     arena_init(&st->arena, &s->memory);
     st->name = arena_strndup(&st->arena, (const char *)name.data, name.size);
-    st->text = slice(arena_memdup(&st->arena, text.data, text.size), text.size);
+    st->text =
+        slice(arena_memdup(&st->arena, text.size > 0 ? text.data : (const uint8_t *)"", text.size),
+              text.size);
     st->given_count = type_count;
-    st->given = arena_memdup(&st->arena, types, (size_t)type_count * sizeof *types);
+    if (type_count > 0)
+        st->given = arena_memdup(&st->arena, types, (size_t)type_count * sizeof *types);
     st->prepared_at = s->statement_time;
     if (s->tx != TX_FAILED) {
         struct plan_source source = sess_statement_source(st);

@@ -28,8 +28,10 @@ run_planned(struct sql_session *s, const struct plan_source *source, char tag[TA
 
     if (rc == 0)
         rc = sess_plan_open(s, source, &plan);
-    if (rc != 0)
+    if (rc != 0) {
+        shared_plan_unref(plan);
         return rc;
+    }
     if (source->normal != NULL)
         rc = sess_lifted_params(s, source->normal, plan->plan, &s->message, &params);
     else if (plan->plan->param_count > 0)

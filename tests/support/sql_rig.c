@@ -98,6 +98,9 @@ sql_rig_stop(struct sql_rig *r)
 {
     char command[128];
 
+    for (int i = 0; i < RIG_CLIENTS_MAX; i++)
+        if (r->clients[i] != NULL)
+            rig_disconnect(r->clients[i]);
     stop_sql(r);
     env_free(r->env);
     snprintf(command, sizeof command, "rm -rf %.*s", (int)(strlen(r->dir) - 3), r->dir);
@@ -361,6 +364,12 @@ rig_connect_as(struct sql_rig *r, struct rig_client *c, const char *user, const 
     c->c.process_id = 4242;
     wr_init(&c->c.out, 0);
     wr_init(&c->said, 0);
+    for (int i = 0; i < RIG_CLIENTS_MAX; i++) {
+        if (r->clients[i] == NULL) {
+            r->clients[i] = c;
+            break;
+        }
+    }
     return port->ops->open(port->arg, &o, &c->s);
 }
 
@@ -381,8 +390,12 @@ ops(struct rig_client *c)
 void
 rig_disconnect(struct rig_client *c)
 {
+    for (int i = 0; i < RIG_CLIENTS_MAX; i++)
+        if (c->rig->clients[i] == c)
+            c->rig->clients[i] = NULL;
     if (c->s != NULL)
         ops(c)->close(c->s);
+    c->s = NULL;
     wr_fini(&c->c.out);
     wr_fini(&c->said);
 }
@@ -394,6 +407,14 @@ rig_said(struct rig_client *c)
     wr_u8(&c->said, '\0');
     c->said.size = 0;
     return (const char *)c->said.data;
+}
+
+/* As the server does: no answer before what it rests on is visible. */
+static void
+wait_required(struct rig_client *c)
+{
+    if (c->required.scn != 0 && engine_is_writable(c->rig->engine))
+        ck_assert_int_eq(engine_wait_visible(c->rig->engine, c->required.scn, UINT64_MAX), 0);
 }
 
 static void
@@ -415,6 +436,7 @@ rig_query(struct rig_client *c, const char *text)
     c->rc = ops(c)->simple_query(c->s, slice_str(text));
     if (c->rc != 0)
         say_error(c);
+    wait_required(c);
     return rig_said(c);
 }
 
@@ -496,5 +518,6 @@ rig_sync(struct rig_client *c)
     c->rc = ops(c)->sync(c->s);
     if (c->rc != 0)
         say_error(c);
+    wait_required(c);
     return c->rc;
 }

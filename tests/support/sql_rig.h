@@ -8,6 +8,8 @@
 #include "engine/catalog/catalog.h"
 #include "engine/sql/session.h"
 
+enum { RIG_CLIENTS_MAX = 8 };
+struct rig_client;
 struct sql_rig {
     struct env *env;
     char dir[64];
@@ -15,6 +17,8 @@ struct sql_rig {
     struct catalog *catalog;
     struct sql_engine *sql;
     incarnation_t inc;
+    struct rig_client *clients[RIG_CLIENTS_MAX]; /* connected; a test that fails leaves
+                                                  * them so: none may lie on the stack */
 };
 void sql_rig_start(struct sql_rig *r);
 /* Mounted only: as a standby is. */
