@@ -239,7 +239,8 @@ step_ordered(struct exec_node *n, struct aggregate *s, struct agg_state *g)
     struct row_list *l = g->ordered;
     int rc = 0;
 
-    qsort_r(l->rows, l->count, sizeof *l->rows, compare_ordered, arg.out);
+    if (l->count > 1)
+        qsort_r(l->rows, l->count, sizeof *l->rows, compare_ordered, arg.out);
     for (size_t i = 0; i < l->count && rc == 0; i++)
         rc = step_row(g, (uint8_t *)s->states[l->rows[i][0].i] + g->offset,
                       l->rows[i] + 1 + g->plan->order_count, &n->scratch);

@@ -48,7 +48,8 @@ sort_rows(const struct sort *s, const struct sort_key *keys)
 {
     struct sort_order o = { keys, s->key_count };
 
-    qsort_r(s->rows->rows, s->rows->count, sizeof *s->rows->rows, compare_rows, &o);
+    if (s->rows->count > 1)
+        qsort_r(s->rows->rows, s->rows->count, sizeof *s->rows->rows, compare_rows, &o);
 }
 
 /* Top-N: once twice as many rows as wanted have gathered, those that are out are forgotten. */

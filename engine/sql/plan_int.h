@@ -173,11 +173,10 @@ double table_rows(const struct cat_table *t);
 MUST_CHECK
 int plan_from(struct pquery *pq, struct from *from, struct conds *conds,
               const struct wanted_order *order, bool *ordered, struct path *out);
-/* One entry that is no table; deps: entries it needs the columns of. */
+/* One entry that is no table; what it needs of others is noted in binds. */
 MUST_CHECK
 int plan_rel(struct pquery *pq, int32_t rel, struct conds *conds, struct bind_list *binds,
              struct path *out);
-rels_t rel_depends(struct pquery *pq, int32_t rel);
 /* Conditions that stay above a node. */
 MUST_CHECK
 int path_filter(struct pquery *pq, struct path *path, struct conds *conds);

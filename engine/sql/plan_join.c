@@ -27,6 +27,8 @@ struct item {
 struct group {
     struct pquery *pq;
     struct conds *conds;
+    rels_t rels;               /* of all items: what a lateral one may find beside it */
+    struct bind_list *outside; /* what they need of entries beyond: somebody above sets it */
     int32_t count, capacity;
     struct item *items;
 };
@@ -193,7 +195,31 @@ is_table(const struct group *g, const struct item *item)
     return item->rel >= 0 && g->pq->q->rels[item->rel]->kind == RTE_TABLE;
 }
 
-static int plan_outer(struct pquery *pq, struct from *f, struct conds *above, struct path *out);
+static int plan_outer(struct group *g, struct item *item);
+static int plan_group(struct pquery *pq, struct from *from, struct conds *conds,
+                      struct bind_list *outside, struct path *out);
+
+/* What an item needs of entries beyond the group is handed on. */
+static void
+split_binds(struct group *g, struct item *item)
+{
+    int32_t kept = 0;
+
+    item->deps = 0;
+    for (int32_t i = 0; i < item->binds.count; i++) {
+        struct plan_bind *b = &item->binds.binds[i];
+        rels_t rels = expr_rels(b->value, 0);
+
+        if ((rels & ~g->rels) != 0) {
+            CHECK(g->outside != NULL);
+            bind_list_add(g->pq->p, g->outside, b->slot, b->value);
+        } else {
+            item->deps |= rels;
+            item->binds.binds[kept++] = *b;
+        }
+    }
+    item->binds.count = kept;
+}
 
 /* What the item costs by itself; all but tables are planned right away. */
 static int
@@ -211,13 +237,11 @@ item_prepare(struct group *g, struct item *item, const struct wanted_order *orde
         item->rows = fmax(1, item->rows);
         return rc;
     }
-    if (item->rel >= 0) {
-        item->deps = rel_depends(g->pq, item->rel);
-        rc = plan_rel(g->pq, item->rel, g->conds, &item->binds, &item->path);
-    } else {
-        rc = plan_outer(g->pq, item->outer_join, g->conds, &item->path);
-    }
+    rc = item->rel >= 0 ? plan_rel(g->pq, item->rel, g->conds, &item->binds, &item->path)
+                        : plan_outer(g, item);
     item->planned = true;
+    if (rc == 0)
+        split_binds(g, item);
     item->rows = item->path.rows;
     item->cost = item->path.cost;
     return rc;
@@ -536,38 +560,48 @@ push_left(struct planner *p, struct conds *above, rels_t left, struct conds *out
     }
 }
 
+/* The right side by itself; a lateral one finds the left side beside it. */
 static int
-plan_outer(struct pquery *pq, struct from *f, struct conds *above, struct path *out)
+prepare_right(struct group *g, struct from *f, struct item *right)
 {
-    struct planner *p = pq->p;
+    struct conds conds = { 0 };
+    int rc;
+
+    right->rels = from_rels(f->right);
+    if (f->right->kind == FROM_REL && f->join == AST_JOIN_LEFT) {
+        right->rel = f->right->rel;
+        return item_prepare(g, right, NULL);
+    }
+    if (f->join == AST_JOIN_LEFT)
+        push_left(g->pq->p, g->conds, right->rels, &conds);
+    rc = plan_group(g->pq, f->right, &conds, &right->binds, &right->path);
+    right->planned = true;
+    right->rows = right->path.rows;
+    right->cost = right->path.cost;
+    if (rc == 0)
+        split_binds(g, right);
+    return rc;
+}
+
+static int
+plan_outer(struct group *above, struct item *item)
+{
+    struct pquery *pq = above->pq;
+    struct from *f = item->outer_join;
     bool full = f->join == AST_JOIN_FULL;
     struct conds left_conds = { 0 }, on = { 0 };
-    struct group g = { .pq = pq, .conds = &on };
+    struct group g = { .pq = pq, .conds = &on, .rels = from_rels(f), .outside = &item->binds };
     struct item *right = group_add(&g);
     struct choice how;
     struct path left;
     int rc;
 
-    conds_add(p, &on, f->on);
+    conds_add(pq->p, &on, f->on);
     if (!full)
-        push_left(p, above, from_rels(f->left), &left_conds);
-    rc = plan_from(pq, f->left, &left_conds, NULL, NULL, &left);
-    if (rc != 0)
-        return rc;
-    right->rels = from_rels(f->right);
-    if (f->right->kind == FROM_REL && !full) {
-        right->rel = f->right->rel;
-        rc = item_prepare(&g, right, NULL);
-    } else {
-        struct conds right_conds = { 0 };
-
-        if (!full)
-            push_left(p, &on, right->rels, &right_conds);
-        rc = plan_from(pq, f->right, &right_conds, NULL, NULL, &right->path);
-        right->planned = true;
-        right->rows = right->path.rows;
-        right->cost = right->path.cost;
-    }
+        push_left(pq->p, above->conds, from_rels(f->left), &left_conds);
+    rc = plan_group(pq, f->left, &left_conds, &item->binds, &left);
+    if (rc == 0)
+        rc = prepare_right(&g, f, right);
     if (rc == 0)
         rc = choose_method(&g, &left, right, full ? PLAN_JOIN_FULL : PLAN_JOIN_LEFT, &how);
     if (rc != 0)
@@ -576,7 +610,7 @@ plan_outer(struct pquery *pq, struct from *f, struct conds *above, struct path *
         return DIAG(ERR_NOT_SUPPORTED,
                     "FULL JOIN is only supported with hash-joinable join conditions");
     how.rows = fmax(how.rows, left.rows);
-    return join_build(&g, &left, right, full ? PLAN_JOIN_FULL : PLAN_JOIN_LEFT, &how, out);
+    return join_build(&g, &left, right, full ? PLAN_JOIN_FULL : PLAN_JOIN_LEFT, &how, &item->path);
 }
 
 /* ---- EXISTS and IN --------------------------------------------------------------------------- */
@@ -584,7 +618,7 @@ plan_outer(struct pquery *pq, struct from *f, struct conds *above, struct path *
 static int
 join_semi(struct pquery *pq, struct semi *semi, struct path *path)
 {
-    struct group g = { .pq = pq, .conds = &semi->on };
+    struct group g = { .pq = pq, .conds = &semi->on, .rels = path->rels | rel_bit(semi->rel) };
     struct item *right = group_add(&g);
     struct path left = *path;
     struct choice how;
@@ -625,6 +659,29 @@ take_semis(struct pquery *pq, struct conds *conds, struct semi **out, int32_t *c
     return rc;
 }
 
+/* Inner joins of all that `from` has, outer ones within. */
+static int
+plan_items(struct group *g, struct from *from, const struct wanted_order *order, struct path *out)
+{
+    int rc = 0;
+
+    g->rels = from_rels(from);
+    collect(g, from);
+    for (int32_t i = 0; rc == 0 && i < g->count; i++)
+        rc = item_prepare(g, &g->items[i], g->count == 1 ? order : NULL);
+    return rc != 0 ? rc : join_all(g, out);
+}
+
+static int
+plan_group(struct pquery *pq, struct from *from, struct conds *conds, struct bind_list *outside,
+           struct path *out)
+{
+    struct group g = { .pq = pq, .conds = conds, .outside = outside };
+    int rc = plan_items(&g, from, NULL, out);
+
+    return rc != 0 ? rc : path_filter(pq, out, conds);
+}
+
 int
 plan_from(struct pquery *pq, struct from *from, struct conds *conds,
           const struct wanted_order *order, bool *ordered, struct path *out)
@@ -634,11 +691,8 @@ plan_from(struct pquery *pq, struct from *from, struct conds *conds,
     int32_t semi_count = 0;
     int rc = take_semis(pq, conds, &semis, &semi_count);
 
-    collect(&g, from);
-    for (int32_t i = 0; rc == 0 && i < g.count; i++)
-        rc = item_prepare(&g, &g.items[i], g.count == 1 ? order : NULL);
     if (rc == 0)
-        rc = join_all(&g, out);
+        rc = plan_items(&g, from, order, out);
     if (ordered != NULL)
         *ordered =
             rc == 0 && g.count == 1 && is_table(&g, &g.items[0]) && g.items[0].access.ordered;

@@ -223,16 +223,6 @@ plan_cte_rte(struct pquery *pq, int32_t rel, struct conds *conds, struct bind_li
     return 0;
 }
 
-rels_t
-rel_depends(struct pquery *pq, int32_t rel)
-{
-    struct rte *rte = pq->q->rels[rel];
-
-    if (rte->kind == RTE_SUBQUERY)
-        return query_rels(rte->query, 1) & ~rel_bit(rel);
-    return rte->kind == RTE_FUNCTION ? expr_rels(rte->call, 0) : 0;
-}
-
 int
 plan_rel(struct pquery *pq, int32_t rel, struct conds *conds, struct bind_list *binds,
          struct path *out)
