@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/catalog/catalog.h"
-#include "engine/sql/planner.h"
+#include "engine/sql/plan_int.h"
 
 /* Which node's row sets a slot, and to what. */
 struct slot_use {
@@ -428,7 +427,7 @@ node_details(struct explain *x, int indent, const struct plan_node *n)
 
 /* ---- the tree ------------------------------------------------------------------------------ */
 
-static void explain_node(struct explain *x, int indent, bool arrow, const struct plan_node *n);
+static void explain_node(struct explain *x, int indent, bool arrow, struct plan_node *n);
 
 /* Subplans that a node's expressions use stand under it. */
 struct find_subplans {
@@ -446,34 +445,10 @@ find_subplan(struct expr **child, void *arg)
 }
 
 static void
-find_in(struct find_subplans *f, struct expr *e)
-{
-    if (e != NULL)
-        find_subplan(&e, f);
-}
-
-static void
-node_subplans(struct explain *x, const struct plan_node *n, bool *used)
-{
-    struct find_subplans f = { used };
-
-    (void)x;
-    find_in(&f, n->filter);
-    for (int32_t i = 0; n->project != NULL && i < n->project_count; i++)
-        find_in(&f, n->project[i]);
-    if (n->kind == PLAN_HASH_JOIN || n->kind == PLAN_NEST_LOOP)
-        find_in(&f, n->u.join.on);
-    for (int32_t i = 0; n->kind == PLAN_VALUES && i < n->u.values.row_count; i++)
-        for (int32_t k = 0; k < n->column_count && n->project == NULL; k++)
-            find_in(&f, n->u.values.rows[i][k]);
-    for (int32_t i = 0; n->kind >= PLAN_INSERT && i < n->u.modify.value_count; i++)
-        find_in(&f, n->u.modify.values[i].value);
-}
-
-static void
-explain_children(struct explain *x, int indent, const struct plan_node *n)
+explain_children(struct explain *x, int indent, struct plan_node *n)
 {
     bool *used = ARENA_ARRAY(x->arena, bool, x->plan->subplan_count + 1);
+    struct find_subplans find = { used };
 
     for (int32_t i = 0; i < n->child_count; i++) {
         if (n->kind == PLAN_HASH_JOIN && i == 1) {
@@ -484,7 +459,7 @@ explain_children(struct explain *x, int indent, const struct plan_node *n)
             explain_node(x, indent, true, n->child[i]);
         }
     }
-    node_subplans(x, n, used);
+    plan_node_each_expr(n, find_subplan, &find);
     for (int32_t i = 0; i < x->plan->subplan_count; i++) {
         if (!used[i])
             continue;
@@ -496,7 +471,7 @@ explain_children(struct explain *x, int indent, const struct plan_node *n)
 }
 
 static void
-explain_node(struct explain *x, int indent, bool arrow, const struct plan_node *n)
+explain_node(struct explain *x, int indent, bool arrow, struct plan_node *n)
 {
     if (x->depth > 200)
         return;

@@ -111,6 +111,14 @@ void node_project(struct planner *p, struct plan_node *n, struct expr **list, in
 void node_filter(struct planner *p, struct plan_node *n, struct expr *e);
 struct expr *plan_and(struct planner *p, struct expr *x, struct expr *y);
 
+/* ---- plan_walk.c --------------------------------------------------------------------------- */
+
+/* All expressions of one node, not of those below it. */
+int plan_node_each_expr(struct plan_node *n, int (*fn)(struct expr **e, void *arg), void *arg);
+/* Its rows depend on slots that are set above it: they must not be kept from one run to the next.
+ */
+bool plan_needs_slots(struct planner *p, struct plan_node *n);
+
 /* ---- plan_expr.c --------------------------------------------------------------------------- */
 
 MUST_CHECK

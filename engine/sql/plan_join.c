@@ -393,7 +393,8 @@ materialize(struct pquery *pq, const struct path *path)
 {
     struct plan_node *n = path->node, *m;
 
-    if (n->kind == PLAN_VALUES || n->kind == PLAN_CTE_SCAN || n->kind == PLAN_MATERIALIZE)
+    if (n->kind == PLAN_VALUES || n->kind == PLAN_CTE_SCAN || n->kind == PLAN_MATERIALIZE ||
+        plan_needs_slots(pq->p, n))
         return n;
     m = node_make(pq->p, PLAN_MATERIALIZE, 1);
     m->child[0] = n;
