@@ -83,6 +83,23 @@ node_filter(struct planner *p, struct plan_node *n, struct expr *e)
     n->filter = plan_and(p, n->filter, e);
 }
 
+/* Bytes of a row, for EXPLAIN. */
+static void
+node_widths(struct plan_node *n)
+{
+    n->width = 0;
+    for (int32_t i = 0; i < n->column_count; i++) {
+        const struct type *t = type_find(n->columns[i].type.oid);
+        int32_t typmod = n->columns[i].type.typmod;
+        bool sized = typmod >= 0 && (n->columns[i].type.oid == TYPE_BPCHAR ||
+                                     n->columns[i].type.oid == TYPE_VARCHAR);
+
+        n->width += t != NULL && t->len > 0 ? t->len : sized && typmod < 64 ? typmod : 32;
+    }
+    for (int32_t i = 0; i < n->child_count; i++)
+        node_widths(n->child[i]);
+}
+
 /* ---- what the executor may take for a point statement -----------------------------------------
  */
 
@@ -160,6 +177,7 @@ plan_bound(struct plan *plan, const struct plan_request *r, struct bind_result *
     if (rc != 0)
         return rc;
     plan->root = path.node;
+    node_widths(plan->root);
     plan->param_count = b->param_count;
     plan->param_types = b->param_types;
     plan->objects = b->objects;

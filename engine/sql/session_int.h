@@ -261,7 +261,7 @@ int sess_plan_look(struct sql_session *s, const struct plan_source *source,
                    struct shared_plan **plan);
 /* The values of lifted literals as the plan's parameters, in the arena. */
 MUST_CHECK
-int sess_lifted_params(struct sql_session *s, const struct sql_normal *normal,
+int sess_lifted_params(struct sql_session *s, const struct plan_source *source,
                        const struct plan *plan, struct arena *a, struct datum **out);
 
 /* ---- session_result.c ------------------------------------------------------------------------ */

@@ -457,16 +457,20 @@ sess_plan_look(struct sql_session *s, const struct plan_source *source, struct s
 }
 
 int
-sess_lifted_params(struct sql_session *s, const struct sql_normal *normal, const struct plan *plan,
+sess_lifted_params(struct sql_session *s, const struct plan_source *source, const struct plan *plan,
                    struct arena *a, struct datum **out)
 {
+    const struct sql_normal *normal = source->normal;
     int32_t own = plan->param_count - normal->lifted_count;
     int rc = 0;
 
     CHECK(own >= 0);
     *out = ARENA_ARRAY(a, struct datum, plan->param_count + 1);
-    for (int32_t i = 0; i < normal->lifted_count && rc == 0; i++)
+    for (int32_t i = 0; i < normal->lifted_count && rc == 0; i++) {
         rc = sql_lifted_value(&normal->lifted[i], plan->param_types[own + i], &s->types, a,
                               &(*out)[own + i]);
+        if (rc != 0)
+            diag_position(sql_position(source->text, normal->lifted[i].at));
+    }
     return rc;
 }

@@ -33,7 +33,7 @@ run_planned(struct sql_session *s, const struct plan_source *source, char tag[TA
         return rc;
     }
     if (source->normal != NULL)
-        rc = sess_lifted_params(s, source->normal, plan->plan, &s->message, &params);
+        rc = sess_lifted_params(s, source, plan->plan, &s->message, &params);
     else if (plan->plan->param_count > 0)
         rc = DIAG(ERR_UNDEFINED_PARAMETER, "there is no parameter $1");
     if (rc == 0)
