@@ -106,6 +106,10 @@ static int
 add_rte(struct binder *b, struct rte *rte, const char *schema, int32_t at, struct from **out)
 {
     struct query *q = b->scope->query;
+
+    if (q->rel_count >= BIND_RELS_MAX)
+        return bind_error(b, ERR_LIMIT, at, "a query can have at most %d entries in FROM",
+                          BIND_RELS_MAX);
     struct ns_item item = { .name = rte->alias,
                             .schema = schema,
                             .rel = query_add_rel(b, q, rte),

@@ -8,7 +8,12 @@
 
 #include "engine/sql/bind.h"
 
-enum { BIND_DEPTH_MAX = 1500, BIND_VIEW_DEPTH_MAX = 32, BIND_COLUMNS_MAX = 1664 };
+enum {
+    BIND_DEPTH_MAX = 1500,
+    BIND_VIEW_DEPTH_MAX = 32,
+    BIND_COLUMNS_MAX = 1664,
+    BIND_RELS_MAX = 64
+};
 
 /* Where an expression stands: decides what it may contain, and what errors call the place. */
 enum bind_clause {

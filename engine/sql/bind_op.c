@@ -261,9 +261,10 @@ static int
 in_as_operators(struct binder *b, struct expr *x, struct expr **list, int32_t count, bool negated,
                 int32_t at, struct expr **out)
 {
+    enum expr_kind kind = negated ? EXPR_AND : EXPR_OR;
+    struct expr_list all = { 0 };
     int rc = 0;
 
-    *out = NULL;
     if (expr_is_volatile(x) && count > 1)
         return bind_error(b, ERR_NOT_SUPPORTED, at, "IN of a volatile expression is not supported");
     for (int32_t i = 0; rc == 0 && i < count; i++) {
@@ -271,8 +272,9 @@ in_as_operators(struct binder *b, struct expr *x, struct expr **list, int32_t co
 
         rc = bind_operator(b, NULL, negated ? "<>" : "=", x, list[i], at, &one);
         if (rc == 0)
-            *out = expr_bool(b, negated ? EXPR_AND : EXPR_OR, *out, one);
+            expr_list_add(b->arena, &all, kind, one);
     }
+    *out = expr_list_finish(b->arena, &all, kind);
     return rc;
 }
 
@@ -314,9 +316,10 @@ in_as_list(struct binder *b, struct expr *x, struct expr **list, int32_t count, 
 static int
 in_rows(struct binder *b, const struct ast_in *n, struct expr **out)
 {
+    enum expr_kind kind = n->negated ? EXPR_AND : EXPR_OR;
+    struct expr_list all = { 0 };
     int rc = 0;
 
-    *out = NULL;
     for (int32_t i = 0; rc == 0 && i < ast_count(n->list); i++) {
         struct expr *one;
 
@@ -326,8 +329,9 @@ in_rows(struct binder *b, const struct ast_in *n, struct expr **out)
         rc = bind_row_op(b, n->negated ? "<>" : "=", AST_CONST(ast_row, n->arg),
                          AST_CONST(ast_row, n->list->item[i]), n->node.at, &one);
         if (rc == 0)
-            *out = expr_bool(b, n->negated ? EXPR_AND : EXPR_OR, *out, one);
+            expr_list_add(b->arena, &all, kind, one);
     }
+    *out = expr_list_finish(b->arena, &all, kind);
     return rc;
 }
 

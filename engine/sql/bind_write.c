@@ -1,6 +1,7 @@
 /* INSERT, UPDATE, DELETE.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/base/fiber.h"
 #include "engine/sql/bind_int.h"
 
 /* ---- the target ---------------------------------------------------------------------------- */
@@ -250,6 +251,8 @@ insert_values(struct binder *b, const struct ast_insert *s, const struct cat_tab
     for (int32_t i = 0; rc == 0 && i < rows->count; i++) {
         const struct ast_row *row = AST_CONST(ast_row, rows->item[i]);
 
+        if ((i & 255) == 255)
+            fiber_yield();
         if (ast_count(row->items) != *given)
             return bind_error(b, ERR_SYNTAX, row->items->item[0]->at,
                               "VALUES lists must all be the same length");

@@ -32,6 +32,41 @@ expr_with_args(struct arena *a, enum expr_kind kind, struct sql_type type, int32
     return e;
 }
 
+void
+expr_list_add(struct arena *a, struct expr_list *l, enum expr_kind kind, struct expr *e)
+{
+    if (e == NULL)
+        return;
+    if (e->kind == kind) {
+        for (int32_t i = 0; i < e->arg_count; i++)
+            expr_list_add(a, l, kind, e->args[i]);
+        return;
+    }
+    if (l->count == l->capacity) {
+        int32_t capacity = l->capacity == 0 ? 4 : 2 * l->capacity;
+        struct expr **more = ARENA_ARRAY(a, struct expr *, capacity);
+
+        if (l->count > 0)
+            memcpy(more, l->list, sizeof *more * (size_t)l->count);
+        l->list = more;
+        l->capacity = capacity;
+    }
+    l->list[l->count++] = e;
+}
+
+struct expr *
+expr_list_finish(struct arena *a, const struct expr_list *l, enum expr_kind kind)
+{
+    struct expr *e;
+
+    if (l->count < 2)
+        return l->count == 0 ? NULL : l->list[0];
+    e = expr_new(a, kind, (struct sql_type){ TYPE_BOOL, -1 }, -1);
+    e->arg_count = l->count;
+    e->args = l->list;
+    return e;
+}
+
 int
 expr_each_child(struct expr *e, int (*fn)(struct expr **child, void *arg), void *arg)
 {

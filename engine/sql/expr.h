@@ -134,6 +134,14 @@ struct expr *expr_new(struct arena *a, enum expr_kind kind, struct sql_type type
 /* With room for so many arguments. */
 struct expr *expr_with_args(struct arena *a, enum expr_kind kind, struct sql_type type, int32_t at,
                             int32_t arg_count);
+/* Collects the arguments of an AND or OR; arguments of the same kind are taken apart. */
+struct expr_list {
+    int32_t count, capacity;
+    struct expr **list;
+};
+void expr_list_add(struct arena *a, struct expr_list *l, enum expr_kind kind, struct expr *e);
+/* NULL of none, the one of one, else a node of the kind. */
+struct expr *expr_list_finish(struct arena *a, const struct expr_list *l, enum expr_kind kind);
 /* Calls fn on each direct child (arguments, filter, order keys, a sublink's test; not what is
  * inside a sublink's query), which it may replace; stops at the first non-zero. */
 int expr_each_child(struct expr *e, int (*fn)(struct expr **child, void *arg), void *arg);

@@ -18,7 +18,8 @@ enum { SQL_NAME_MAX = 63 }; /* bytes of an identifier; longer ones are cut at a 
  * Memory is charged to the arena's budget.
  *   ERR_SYNTAX        `syntax error at or near "x"` and the like, with the position
  *   ERR_NOT_SUPPORTED statements of PostgreSQL that are known and not there
- *   ERR_TOO_COMPLEX   nested too deep */
+ *   ERR_TOO_COMPLEX   nested too deep
+ * Gives way to other fibers now and then while it reads a long text. */
 MUST_CHECK
 int sql_parse(struct arena *arena, struct slice text, struct ast_list **out);
 

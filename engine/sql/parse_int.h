@@ -43,7 +43,8 @@ struct lexer {
     struct slice text;
     char *buffer; /* the text's copy that flex works on */
     void *flex;
-    int error;          /* the first one; the lexer then only gives ends */
+    int error; /* the first one; the lexer then only gives ends */
+    uint32_t token_count;
     struct sql_loc loc; /* of what the last rule matched */
     /* of the token being read, where one rule does not do */
     int32_t start;

@@ -77,12 +77,6 @@ plan_and(struct planner *p, struct expr *x, struct expr *y)
     return e;
 }
 
-void
-node_filter(struct planner *p, struct plan_node *n, struct expr *e)
-{
-    n->filter = plan_and(p, n->filter, e);
-}
-
 /* Bytes of a row, for EXPLAIN. */
 static void
 node_widths(struct plan_node *n)

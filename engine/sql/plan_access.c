@@ -390,6 +390,7 @@ scan_path(struct pquery *pq, int32_t rel, const struct access *a, struct conds *
     const struct rte *rte = pq->q->rels[rel];
     struct plan_node *n = node_make(pq->p, PLAN_SCAN, 0);
     struct space s = { .layout = &out->layout, .siblings = binds };
+    struct expr_list filters = { 0 };
     int rc;
 
     *out = (struct path){ .node = n, .rels = rel_bit(rel), .rows = a->rows, .cost = a->cost };
@@ -415,11 +416,12 @@ scan_path(struct pquery *pq, int32_t rel, const struct access *a, struct conds *
             continue;
         rc = translate(pq, c->e, &s, &filter);
         if (rc == 0)
-            node_filter(pq->p, n, filter);
+            expr_list_add(pq->p->arena, &filters, EXPR_AND, filter);
         out->rows *= a->unique ? 1 : cond_selectivity(c);
     }
     if (out->rows < 1)
         out->rows = 1;
+    n->filter = expr_list_finish(pq->p->arena, &filters, EXPR_AND);
     n->rows = out->rows;
     n->cost = out->cost;
     return rc;

@@ -3,6 +3,30 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sql/plan_int.h"
 
+/* a = 1 OR a = 2 is a IN (1, 2), which can be a range of keys. NULL: it is nothing of the kind. */
+static struct expr *
+or_as_list(struct planner *p, const struct expr *e)
+{
+    const struct expr *first = e->args[0];
+    struct expr *list;
+
+    for (int32_t i = 0; i < e->arg_count; i++) {
+        const struct expr *a = e->args[i];
+
+        if (a->kind != EXPR_FUNC || a->u.call.op == NULL || a->u.call.op->order != OP_EQ ||
+            a->u.func != first->u.func || a->arg_count != 2 ||
+            !expr_equal(a->args[0], first->args[0]) || expr_is_volatile(a->args[0]) ||
+            (a->args[1]->kind != EXPR_CONST && a->args[1]->kind != EXPR_PARAM))
+            return NULL;
+    }
+    list = expr_with_args(p->arena, EXPR_IN_LIST, e->type, e->at, e->arg_count + 1);
+    list->args[0] = first->args[0];
+    for (int32_t i = 0; i < e->arg_count; i++)
+        list->args[i + 1] = e->args[i]->args[1];
+    list->u.op.func = first->u.func;
+    return list;
+}
+
 void
 conds_add(struct planner *p, struct conds *c, struct expr *e)
 {
@@ -12,6 +36,11 @@ conds_add(struct planner *p, struct conds *c, struct expr *e)
         for (int32_t i = 0; i < e->arg_count; i++)
             conds_add(p, c, e->args[i]);
         return;
+    }
+    if (e->kind == EXPR_OR) {
+        struct expr *list = or_as_list(p, e);
+
+        e = list != NULL ? list : e;
     }
     if (c->count == c->capacity) {
         int32_t capacity = c->capacity == 0 ? 8 : 2 * c->capacity;

@@ -108,7 +108,6 @@ struct plan_node *node_make(struct planner *p, enum plan_kind kind, int32_t chil
 void node_set_columns(struct planner *p, struct plan_node *n, struct expr **list, int32_t count);
 void node_copy_columns(struct planner *p, struct plan_node *n, const struct plan_node *from);
 void node_project(struct planner *p, struct plan_node *n, struct expr **list, int32_t count);
-void node_filter(struct planner *p, struct plan_node *n, struct expr *e);
 struct expr *plan_and(struct planner *p, struct expr *x, struct expr *y);
 
 /* ---- plan_walk.c --------------------------------------------------------------------------- */

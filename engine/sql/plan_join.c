@@ -66,6 +66,7 @@ int
 path_filter(struct pquery *pq, struct path *path, struct conds *conds)
 {
     struct space s = { .layout = &path->layout };
+    struct expr_list filters = { 0 };
     int rc = 0;
 
     for (int32_t i = 0; rc == 0 && i < conds->count; i++) {
@@ -74,7 +75,7 @@ path_filter(struct pquery *pq, struct path *path, struct conds *conds)
 
         if (c->used || (c->rels & ~path->rels) != 0)
             continue;
-        if (!filter_fits(path->node)) {
+        if (filters.count == 0 && !filter_fits(path->node)) {
             struct plan_node *n = node_make(pq->p, PLAN_PROJECT, 1);
 
             n->child[0] = path->node;
@@ -83,12 +84,16 @@ path_filter(struct pquery *pq, struct path *path, struct conds *conds)
         }
         rc = translate(pq, c->e, &s, &e);
         if (rc == 0)
-            node_filter(pq->p, path->node, e);
+            expr_list_add(pq->p->arena, &filters, EXPR_AND, e);
         c->used = true;
         path->rows = fmax(1, path->rows * cond_selectivity(c));
-        path->node->rows = path->rows;
-        path->node->cost = path->cost;
     }
+    if (filters.count == 0)
+        return rc;
+    path->node->filter =
+        plan_and(pq->p, path->node->filter, expr_list_finish(pq->p->arena, &filters, EXPR_AND));
+    path->node->rows = path->rows;
+    path->node->cost = path->cost;
     return rc;
 }
 
@@ -356,6 +361,7 @@ static int
 join_on(struct group *g, struct path *joined, struct plan_join_node *j)
 {
     struct space s = { .layout = &joined->layout };
+    struct expr_list on = { 0 };
     int rc = 0;
 
     for (int32_t i = 0; rc == 0 && i < g->conds->count; i++) {
@@ -367,8 +373,9 @@ join_on(struct group *g, struct path *joined, struct plan_join_node *j)
         c->used = true;
         rc = translate(g->pq, c->e, &s, &e);
         if (rc == 0)
-            j->on = plan_and(g->pq->p, j->on, e);
+            expr_list_add(g->pq->p->arena, &on, EXPR_AND, e);
     }
+    j->on = expr_list_finish(g->pq->p->arena, &on, EXPR_AND);
     return rc;
 }
 
@@ -495,6 +502,7 @@ choose_next(struct group *g, const struct path *so_far, const bool *done, int32_
     *next = -1;
     for (int32_t i = 0; i < g->count; i++) {
         struct item *item = &g->items[i];
+        struct arena_mark mark;
         struct choice c;
         bool joined;
         int rc;
@@ -502,7 +510,9 @@ choose_next(struct group *g, const struct path *so_far, const bool *done, int32_
         if (done[i] || (item->deps & ~so_far->rels) != 0)
             continue;
         joined = item->deps != 0 || is_connected(g, so_far->rels, item->rels);
+        mark = arena_mark(g->pq->p->arena);
         rc = choose_method(g, so_far, item, PLAN_JOIN_INNER, &c);
+        arena_rewind(g->pq->p->arena, mark); /* the best one is worked out again */
         if (rc != 0)
             return rc;
         if (*next < 0 || (joined && !connected) || (joined == connected && c.cost < how->cost)) {
@@ -511,7 +521,7 @@ choose_next(struct group *g, const struct path *so_far, const bool *done, int32_
             connected = joined;
         }
     }
-    return 0;
+    return *next < 0 ? 0 : choose_method(g, so_far, &g->items[*next], PLAN_JOIN_INNER, how);
 }
 
 static int

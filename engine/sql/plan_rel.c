@@ -1,6 +1,7 @@
 /* Range table entries that are no tables: subqueries, functions, VALUES, common table expressions.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/base/fiber.h"
 #include "engine/sql/plan_int.h"
 
 /* ---- conditions into subqueries -------------------------------------------------------------- */
@@ -52,6 +53,7 @@ static void
 push_conds(struct pquery *pq, int32_t rel, struct query *sub, struct conds *conds)
 {
     struct push w = { pq->p, rel, sub };
+    struct expr_list pushed = { 0 };
 
     if (sub->set_op != AST_SETOP_NONE || sub->limit != NULL || sub->offset != NULL ||
         sub->distinct_on_count > 0 || sub->locks || (sub->grouped && sub->group_count == 0))
@@ -62,9 +64,11 @@ push_conds(struct pquery *pq, int32_t rel, struct query *sub, struct conds *cond
         if (c->used || c->rels != rel_bit(rel) || c->is_volatile || c->has_sublink ||
             walk_push(&c->e, &w) != 0)
             continue;
-        sub->where = plan_and(pq->p, sub->where, push_copy(&w, c->e));
+        expr_list_add(pq->p->arena, &pushed, EXPR_AND, push_copy(&w, c->e));
         c->used = true;
     }
+    if (pushed.count > 0)
+        sub->where = plan_and(pq->p, sub->where, expr_list_finish(pq->p->arena, &pushed, EXPR_AND));
 }
 
 /* ---- kinds --------------------------------------------------------------------------------- */
@@ -125,6 +129,8 @@ plan_values_rte(struct pquery *pq, int32_t rel, struct bind_list *binds, struct 
     v->column_count = rte->column_count;
     v->rows = ARENA_ARRAY(pq->p->arena, struct expr **, rte->row_count);
     for (int32_t i = 0; rc == 0 && i < rte->row_count; i++) {
+        if ((i & 255) == 255)
+            fiber_yield();
         v->rows[i] = ARENA_ARRAY(pq->p->arena, struct expr *, rte->column_count + 1);
         for (int32_t k = 0; rc == 0 && k < rte->column_count; k++)
             rc = translate(pq, rte->rows[i][k], &s, &v->rows[i][k]);

@@ -111,6 +111,7 @@ static bool
 split_where(struct planner *p, struct query *q, struct conds *lifted, struct expr **rest)
 {
     struct conds all = { 0 };
+    struct expr_list inside = { 0 };
 
     *rest = NULL;
     conds_add(p, &all, q->where);
@@ -118,12 +119,13 @@ split_where(struct planner *p, struct query *q, struct conds *lifted, struct exp
         struct expr *e = all.list[i].e;
 
         if (walk_outer(&e, NULL) == 0)
-            *rest = plan_and(p, *rest, e);
+            expr_list_add(p->arena, &inside, EXPR_AND, e);
         else if (all.list[i].has_sublink)
             return false;
         else
             conds_add(p, lifted, e);
     }
+    *rest = expr_list_finish(p->arena, &inside, EXPR_AND);
     return true;
 }
 
