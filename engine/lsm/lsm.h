@@ -54,8 +54,9 @@ struct lsm_host {
      * a memtable already. While writing: the ring's end (a version enters its memtable before its
      * record can get an LSN). On a standby and in replay: what all lanes have passed. Once settle,
      * called after this, has returned, resolve answers for every commit and abort record below L.
-     * Any thread, never blocks. */
-    struct lsn (*floor)(void *arg);
+     * *inc: whose position it is; that may be the incarnation before while lsm_enter or lsm_resume
+     * runs and until the host's own state has followed. Any thread, never blocks. */
+    struct lsn (*floor)(void *arg, incarnation_t *inc);
     /* Gives every version that is in a memtable now, and whose transaction lives, a record with an
      * LSN (each worker reserves its strands), then sets *end to a position above all those records.
      * On a standby: the end of what has been handed to the lanes. Blocks. An error (ERR_STOPPED)

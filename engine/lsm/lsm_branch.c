@@ -274,9 +274,12 @@ void
 lsm_positions_edit(struct lsm *l, struct manifest_edit *e, struct lsm_tree *t,
                    const struct lsm_mem *flushed, struct lsn floor)
 {
-    uint64_t own = floor.v, from;
+    uint64_t own, from, again = atomic_load(&l->rereading);
 
     CHECK(!l->replaying);
+    if (again > floor.v)
+        floor.v = again; /* what lies below is the stretch's matter */
+    own = floor.v;
     edit_all_incarnations(l, e, flushed, floor);
     if (flushed == NULL)
         return;
@@ -543,6 +546,7 @@ change_commit(struct lsm *l, struct change *c, struct manifest_edit *e)
     }
     lineage_copy(&l->lineage, &c->lineage);
     atomic_store(&l->branch, c->inc);
+    atomic_fetch_add(&l->branch_changes, 1);
     live = l->live;
     l->live = c->live;
     c->live = live;

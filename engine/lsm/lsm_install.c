@@ -11,8 +11,10 @@
 
 /* What a flush needs of redo, noted in this order: every record below `floor` has its version in a
  * memtable; `tip` is not below the SCN of any commit below `floor`; then everything is settled, so
- * that redo durable to `end` holds it all. */
+ * that redo durable to `end` holds it all. Changes of branch are counted: what was noted before or
+ * during one says nothing of the branch after it. */
 struct redo_state {
+    uint64_t changes;
     incarnation_t branch;
     struct lsn floor, end;
     scn_t tip;
@@ -25,8 +27,8 @@ settle_redo(struct lsm_job *job, struct redo_state *r)
     const struct lsm_host *host = &job->lsm->host;
     int rc;
 
-    r->branch = atomic_load(&job->lsm->branch);
-    r->floor = host->floor(host->arg);
+    r->changes = atomic_load(&job->lsm->branch_changes);
+    r->floor = host->floor(host->arg, &r->branch);
     r->tip = host->tip(host->arg);
     rc = host->settle(host->arg, &r->end);
     if (rc != 0)
@@ -194,8 +196,8 @@ edit_redo(struct lsm_job *job, struct manifest_edit *e, struct redo_state *r)
     struct lsm *l = job->lsm;
     incarnation_t branch = atomic_load(&l->branch);
 
-    if (r->branch != branch) {
-        /* A cut came in between: of the new incarnation nothing has been noted. */
+    if (r->branch != branch || r->changes != atomic_load(&l->branch_changes)) {
+        /* A cut came in between: of the incarnation now followed nothing has been noted. */
         bool known = lsm_positions_get(&l->positions, branch, &r->floor.v);
 
         CHECK(known);

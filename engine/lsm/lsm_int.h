@@ -156,6 +156,7 @@ struct lsm {
     struct env_mutex state;
     struct lineage lineage;          /* with state; changed with edit too */
     _Atomic incarnation_t branch;    /* alike */
+    _Atomic uint64_t branch_changes; /* alike */
     _Atomic incarnation_t write_tag; /* what new memtables are tagged with */
     _Atomic scn_t horizon;           /* alike: nothing below it can be pinned any more */
     scn_t durable_horizon;           /* alike: what merges may use (HORIZON-1) */

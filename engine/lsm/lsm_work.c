@@ -207,7 +207,8 @@ static void
 relieve_redo(struct lsm *l)
 {
     incarnation_t branch = atomic_load(&l->branch);
-    uint64_t floor = l->host.floor(l->host.arg).v, oldest = UINT64_MAX;
+    incarnation_t inc;
+    uint64_t floor = l->host.floor(l->host.arg, &inc).v, oldest = UINT64_MAX;
     struct lsm_tree *t = NULL;
 
     env_mutex_lock(&l->mems_lock);
@@ -219,7 +220,7 @@ relieve_redo(struct lsm *l)
         t = m->tree;
     }
     env_mutex_unlock(&l->mems_lock);
-    if (t != NULL && floor > oldest && floor - oldest > l->o.redo_bytes_max)
+    if (t != NULL && inc == branch && floor > oldest && floor - oldest > l->o.redo_bytes_max)
         lsm_seal(t);
 }
 

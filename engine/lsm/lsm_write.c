@@ -153,7 +153,8 @@ static uint64_t
 start_of(struct lsm_tree *t)
 {
     struct lsm *l = t->lsm;
-    uint64_t floor = l->host.floor(l->host.arg).v, own, again = atomic_load(&l->rereading);
+    incarnation_t inc;
+    uint64_t floor = l->host.floor(l->host.arg, &inc).v, own, again = atomic_load(&l->rereading);
 
     if (again > floor)
         return again;

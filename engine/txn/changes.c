@@ -30,15 +30,29 @@ changes_reset(struct catalog_changes *c, scn_t base)
     env_mutex_unlock(&c->mutex);
 }
 
+static scn_t *
+changes_at(struct catalog_changes *c, uint32_t i)
+{
+    return &c->scn[(c->first + i) % CHANGES_MAX];
+}
+
+/* Neighbours in the log may be noted the other way round. */
 static void
 changes_add_locked(struct catalog_changes *c, scn_t scn)
 {
+    uint32_t at;
+
     if (c->count == CHANGES_MAX) {
         c->base = c->scn[c->first];
         c->first = (c->first + 1) % CHANGES_MAX;
         c->count--;
     }
-    c->scn[(c->first + c->count++) % CHANGES_MAX] = scn;
+    if (scn <= c->base)
+        return;
+    for (at = c->count; at > 0 && *changes_at(c, at - 1) > scn; at--)
+        *changes_at(c, at) = *changes_at(c, at - 1);
+    *changes_at(c, at) = scn;
+    c->count++;
 }
 
 void

@@ -291,8 +291,7 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
         rc = lineage_add(e->lineage, &entry);
     if (rc != 0)
         return rc;
-    follow_forget_open(e);
-    atomic_store_explicit(&e->inc, inc, memory_order_release);
+    follow_new_branch(e, inc, entry.fork_scn, end.lsn);
     atomic_store(&e->next_counter, 1);
     redo_set_lineage(e->redo, e->lineage);
     end.scn = entry.fork_scn;
@@ -311,6 +310,7 @@ engine_close_write(struct engine *e)
 
     if (!engine_is_writable(e))
         return;
+    follow_set_applied(e, redo_reserved(e->redo)); /* for flushes, until the log's end is known */
     atomic_fetch_add_explicit(&e->write_epoch, 1, memory_order_acq_rel);
     env_mutex_lock(&e->txns_mutex);
     list_for_each (t, &e->txns, struct txn, engine_link) {

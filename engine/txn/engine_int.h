@@ -102,7 +102,7 @@ struct follow_open {
     uint64_t seen; /* the highest counter of a txid of seen_inc */
 };
 struct follow {
-    struct env_mutex mutex; /* open, pointer */
+    struct env_mutex mutex; /* open, pointer; changes of engine.inc with its positions */
     struct follow_open open;
     struct replay_parts parts; /* who replays or applies */
     incarnation_t target;      /* of the reign followed; 0: none */
@@ -267,7 +267,8 @@ scn_t engine_oldest_snapshot(struct engine *e, scn_t limit);
 /* times.c */
 void times_init(struct commit_times *c, struct env *env);
 void times_fini(struct commit_times *c);
-/* In SCN order: redo's critical section, or the one task that applies. */
+/* Before the commit can become visible. About in SCN order: commits are noted outside redo's
+ * critical section. */
 void times_note(struct commit_times *c, scn_t scn, uint64_t time_us);
 void times_forget_after(struct commit_times *c, scn_t scn); /* a cut */
 MUST_CHECK
@@ -277,7 +278,7 @@ int times_store(struct engine *e); /* blocks; the keeper's step */
 void changes_init(struct catalog_changes *c, struct env *env);
 void changes_fini(struct catalog_changes *c);
 void changes_reset(struct catalog_changes *c, scn_t base);
-void changes_note(struct catalog_changes *c, scn_t scn);
+void changes_note(struct catalog_changes *c, scn_t scn); /* alike */
 void changes_writer(struct catalog_changes *c, txid_t txid);
 void changes_writer_ended(struct catalog_changes *c, txid_t txid, scn_t scn);
 static inline bool
@@ -298,13 +299,21 @@ void follow_set_floor(struct engine *e, struct lsn lsn);
 /* The end of the log while it is not written: all is applied. */
 void follow_set_applied(struct engine *e, struct lsn lsn);
 void follow_on_durable(struct engine *e);
-/* Another branch begins here: what was open is dead. */
+/* What the LSM may take for applied, and in which incarnation. */
+struct lsn follow_floor(struct engine *e, incarnation_t *inc);
+/* The branch followed is `inc` from here on, the LSM has gone over already; its log goes on at
+ * `at`. What was open before is dead. */
+void follow_new_branch(struct engine *e, incarnation_t inc, scn_t tip, struct lsn at);
+/* Recovery reads another incarnation. */
 void follow_forget_open(struct engine *e);
 
 /* follow_open.c */
 void follow_note_begin(struct engine *e, const struct redo_record *rec);
 /* The first record of the oldest open transaction, or `none`. */
 struct lsn follow_open_low(struct engine *e, struct lsn none);
+/* What has been handed out, of which incarnation, and the first record of what is open in it. */
+struct lsn follow_dispatched(struct engine *e, incarnation_t *inc, struct lsn *end);
+void follow_clear_open(struct follow *f, incarnation_t inc); /* with follow.mutex */
 bool follow_is_open(struct engine *e, txid_t txid);
 /* Which transactions are open at `end` of an incarnation, all of whose records lie at or above
  * `low`. *txids is the caller's to xfree, also after an error. Reads redo. */

@@ -47,6 +47,18 @@ follow_set_floor(struct engine *e, struct lsn lsn)
     atomic_store_explicit(&e->applied_lsn, lsn.v, memory_order_release);
 }
 
+struct lsn
+follow_floor(struct engine *e, incarnation_t *inc)
+{
+    struct lsn floor;
+
+    env_mutex_lock(&e->follow.mutex);
+    *inc = engine_incarnation(e);
+    floor = lsn_make(atomic_load_explicit(&e->applied_lsn, memory_order_acquire));
+    env_mutex_unlock(&e->follow.mutex);
+    return floor;
+}
+
 void
 follow_set_applied(struct engine *e, struct lsn lsn)
 {
@@ -205,15 +217,22 @@ engine_apply_passed(struct engine *e, struct lsn lsn, scn_t scn)
     follow_publish(e);
 }
 
-/* The branch followed is another one from here on; the LSM has gone over already. */
-static void
-follow_new_branch(struct engine *e, incarnation_t inc, scn_t tip)
+/* Incarnation and positions change in one step: a flush under way must not take a position in the
+ * old one for one in the new. */
+void
+follow_new_branch(struct engine *e, incarnation_t inc, scn_t tip, struct lsn at)
 {
-    atomic_store_explicit(&e->inc, inc, memory_order_release);
+    struct follow *f = &e->follow;
+
+    replay_parts_clear(&f->parts);
+    env_mutex_lock(&f->mutex);
     atomic_store_explicit(&e->newest, tip, memory_order_release);
+    atomic_store_explicit(&e->inc, inc, memory_order_release);
+    follow_set_applied(e, at);
+    follow_clear_open(f, inc);
+    env_mutex_unlock(&f->mutex);
     times_forget_after(&e->times, tip);
     changes_reset(&e->changes, tip);
-    follow_forget_open(e);
     atomic_fetch_add_explicit(&e->ended_count, 1, memory_order_release);
 }
 
@@ -237,8 +256,7 @@ engine_apply_incarnation(struct engine *e, const struct redo_record *rec)
     rc = lsm_enter(e->lsm, &r.entry, tip, rec->lsn, NULL);
     if (rc != 0)
         return rc;
-    follow_new_branch(e, r.entry.inc, r.entry.fork_scn);
-    follow_set_applied(e, rec->lsn);
+    follow_new_branch(e, r.entry.inc, r.entry.fork_scn, rec->lsn);
     if (r.entry.fork_scn < tip) {
         struct lsn pointer;
 
@@ -343,16 +361,12 @@ cut_resume(struct engine *e, incarnation_t inc, const struct redo_pos *at,
     again.low = low;
     again.end = at->lsn;
     again.open = open;
-    if (rc == 0) {
-        follow_set_applied(e, low);
+    if (rc == 0)
         rc = lsm_resume(e->lsm, inc, tip, end->lsn, &again, more);
-        if (rc != 0)
-            follow_set_applied(e, end->lsn);
-    }
     xfree(open);
     if (rc != 0)
         return rc;
-    follow_new_branch(e, inc, at->scn);
+    follow_new_branch(e, inc, at->scn, low);
     engine_apply_dispatched(e, at->lsn);
     rc = again_pass(e, inc, low, at->lsn, false);
     if (rc == 0)
@@ -383,7 +397,7 @@ cut_state(struct engine *e, incarnation_t want, const struct redo_pos *at,
         return DIAG(ERR_NEEDS_RESEED, "history does not reach back to SCN %" PRIu64,
                     entry->fork_scn);
     if (rc == 0)
-        follow_new_branch(e, want, entry->fork_scn);
+        follow_new_branch(e, want, entry->fork_scn, at->lsn);
     return rc;
 }
 

@@ -202,32 +202,61 @@ follow_find_open(struct engine *e, incarnation_t inc, struct lsn low, struct lsn
 }
 
 void
+follow_clear_open(struct follow *f, incarnation_t inc)
+{
+    if (f->open.cap != 0)
+        memset(f->open.txids, 0, f->open.cap * sizeof *f->open.txids);
+    f->open.count = 0;
+    f->open.seen_inc = inc;
+    f->open.seen = 0;
+}
+
+void
 follow_forget_open(struct engine *e)
 {
     struct follow *f = &e->follow;
 
     env_mutex_lock(&f->mutex);
-    if (f->open.cap != 0)
-        memset(f->open.txids, 0, f->open.cap * sizeof *f->open.txids);
-    f->open.count = 0;
-    f->open.seen_inc = engine_incarnation(e);
-    f->open.seen = 0;
+    follow_clear_open(f, engine_incarnation(e));
     env_mutex_unlock(&f->mutex);
     replay_parts_clear(&f->parts);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
+static struct lsn
+open_low(const struct follow_open *o, struct lsn none)
+{
+    struct lsn low = none;
+
+    for (size_t i = 0; i < o->cap; i++)
+        if (o->txids[i] != 0 && lsn_lt(o->lsns[i], low))
+            low = o->lsns[i];
+    return low;
+}
+
 struct lsn
 follow_open_low(struct engine *e, struct lsn none)
 {
     struct follow *f = &e->follow;
-    struct lsn low = none;
+    struct lsn low;
 
     env_mutex_lock(&f->mutex);
-    for (size_t i = 0; i < f->open.cap; i++)
-        if (f->open.txids[i] != 0 && lsn_lt(f->open.lsns[i], low))
-            low = f->open.lsns[i];
+    low = open_low(&f->open, none);
+    env_mutex_unlock(&f->mutex);
+    return low;
+}
+
+struct lsn
+follow_dispatched(struct engine *e, incarnation_t *inc, struct lsn *end)
+{
+    struct follow *f = &e->follow;
+    struct lsn low;
+
+    env_mutex_lock(&f->mutex);
+    *inc = engine_incarnation(e);
+    *end = lsn_make(atomic_load_explicit(&e->dispatched_lsn, memory_order_acquire));
+    low = open_low(&f->open, *end);
     env_mutex_unlock(&f->mutex);
     return low;
 }

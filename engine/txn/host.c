@@ -20,13 +20,15 @@ host_resolve(void *arg, txid_t txid, scn_t *scn)
     return txid_incarnation(txid) == engine_incarnation(e) ? LSM_OPEN : LSM_DEAD;
 }
 
+/* While a change of branch is half way, the answer is the old branch's. */
 static struct lsn
-host_floor(void *arg)
+host_floor(void *arg, incarnation_t *inc)
 {
     struct engine *e = arg;
     struct lsn floor;
 
     if (engine_is_writable(e)) {
+        *inc = engine_incarnation(e);
         env_mutex_lock(&e->long_mutex);
         floor = redo_reserved(e->redo);
         list_for_each (t, &e->long_values, struct txn, long_link) {
@@ -36,14 +38,14 @@ host_floor(void *arg)
         env_mutex_unlock(&e->long_mutex);
         return floor;
     }
-    return lsn_make(atomic_load_explicit(&e->applied_lsn, memory_order_acquire));
+    return follow_floor(e, inc);
 }
 
 static int
 host_settle(void *arg, struct lsn *end)
 {
     struct engine *e = arg;
-
+    incarnation_t inc = engine_incarnation(e);
     struct lsn low;
 
     if (engine_is_writable(e)) {
@@ -52,10 +54,9 @@ host_settle(void *arg, struct lsn *end)
         redo_kick(e->redo);
         low = strands_low(e, *end);
     } else {
-        *end = lsn_make(atomic_load_explicit(&e->dispatched_lsn, memory_order_acquire));
-        low = follow_open_low(e, *end);
+        low = follow_dispatched(e, &inc, end);
     }
-    return follow_store_low(e, engine_incarnation(e), low);
+    return follow_store_low(e, inc, low);
 }
 
 static int

@@ -35,19 +35,33 @@ times_at(struct commit_times *c, size_t i)
     return &c->recent[(c->first + i) % TIMES_RECENT];
 }
 
+/* Neighbours in the log may be noted the other way round; the same commit again (replay) is not. */
+static void
+times_insert(struct commit_times *c, struct commit_time t)
+{
+    size_t at = c->count;
+
+    while (at > 0 && times_at(c, at - 1)->scn > t.scn)
+        at--;
+    if (at > 0 && times_at(c, at - 1)->scn == t.scn)
+        return;
+    for (size_t i = c->count; i > at; i--)
+        *times_at(c, i) = *times_at(c, i - 1);
+    *times_at(c, at) = t;
+    c->count++;
+}
+
 void
 times_note(struct commit_times *c, scn_t scn, uint64_t time_us)
 {
     env_mutex_lock(&c->mutex);
     if (c->recent == NULL)
         c->recent = xmalloc(TIMES_RECENT * sizeof *c->recent);
-    if (c->count == 0 || times_at(c, c->count - 1)->scn < scn) {
-        if (c->count == TIMES_RECENT) {
-            c->first = (c->first + 1) % TIMES_RECENT;
-            c->count--;
-        }
-        *times_at(c, c->count++) = (struct commit_time){ scn, time_us };
+    if (c->count == TIMES_RECENT) {
+        c->first = (c->first + 1) % TIMES_RECENT;
+        c->count--;
     }
+    times_insert(c, (struct commit_time){ scn, time_us });
     env_mutex_unlock(&c->mutex);
 }
 

@@ -113,10 +113,11 @@ lsn_of(const struct storage_world *w, incarnation_t inc, uint64_t pos)
 }
 
 static struct lsn
-host_floor(void *arg)
+host_floor(void *arg, incarnation_t *inc)
 {
     struct storage_world *w = arg;
 
+    *inc = w->inc;
     return lsn_make(w->reading != 0 ? w->reading : lsn_of(w, w->inc, w->end[w->inc]));
 }
 

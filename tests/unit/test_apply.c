@@ -39,7 +39,7 @@ static incarnation_t next_inc;
 static struct writer_txn writers[WRITERS];
 static uint32_t committed[KEYS];
 static uint32_t next_value;
-static uint32_t seed;
+static uint32_t seed, first_seed;
 
 /* The table as of each commit. */
 static struct state {
@@ -263,8 +263,9 @@ check_values(scn_t scn, const uint32_t values[KEYS], const char *what)
 
     for (int k = 0; k < KEYS; k++)
         ck_assert_msg(values[k] == s->values[k],
-                      "%s: key %d at SCN %llu is %u, not %u (of SCN %llu)", what, k,
-                      (unsigned long long)scn, values[k], s->values[k], (unsigned long long)s->scn);
+                      "seed %u: %s: key %d at SCN %llu is %u, not %u (of SCN %llu)", first_seed,
+                      what, k, (unsigned long long)scn, values[k], s->values[k],
+                      (unsigned long long)s->scn);
 }
 
 /* APPLY-1: a prefix of the primary's commits. */
@@ -461,7 +462,7 @@ catch_up(void)
 static void
 run_random(uint32_t s, int steps)
 {
-    seed = s;
+    seed = first_seed = s;
     node_follow(&nodes[1], &nodes[0]);
     catch_up();
     for (int i = 0; i < steps; i++) {
@@ -490,7 +491,9 @@ run_random(uint32_t s, int steps)
 
 START_TEST(test_random_prefix)
 {
-    run_random((uint32_t)_i * 7919 + 1, 2500);
+    const char *given = getenv("APPLY_SEED");
+
+    run_random(given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)_i * 7919 + 1, 2500);
 }
 END_TEST
 
