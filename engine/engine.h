@@ -94,6 +94,12 @@ scn_t engine_newest_scn(const struct engine *e);  /* the newest given out; may n
  * applied and published by the primary): the visible SCN becomes the last SCN at or below it. From
  * any thread. */
 void engine_publish(struct engine *e, struct lsn lsn);
+/* What has been published so far, as an LSN; on a standby not past what is applied. From any
+ * thread. */
+struct lsn engine_published_lsn(struct engine *e);
+/* A switchover drains: commits that write wait (their fibers park) until they are let go on, or
+ * until the engine stops writing, when they fail with 57P01. From any thread. */
+void engine_hold_commits(struct engine *e, bool hold);
 /* The commit gate: who decides when durable redo may be published. Without one it is published as
  * soon as it is durable. on_durable runs on log threads, in order; it may call engine_publish. */
 struct commit_gate {

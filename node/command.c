@@ -43,6 +43,10 @@ command_parse(int argc, char **argv, struct command_option *options, int count, 
             o++;
         if (o == count)
             return DIAG(ERR_USAGE, "there is no option %s", argv[a]);
+        if (options[o].value != NULL && options[o].value[0] == '\0') {
+            options[o].value = "yes";
+            continue;
+        }
         if (a + 1 == argc)
             return DIAG(ERR_USAGE, "%s needs a value", argv[a]);
         options[o].value = argv[++a];

@@ -1,4 +1,4 @@
-/* The commands of redoubt that concern a data directory on this machine.
+/* The commands of redoubt.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef NODE_COMMAND_H
@@ -22,12 +22,29 @@ MUST_CHECK
 int command_stop(struct env *env, int argc, char **argv);
 MUST_CHECK
 int command_dump(struct env *env, int argc, char **argv);
+/* command_roles.c, command_status.c, command_join.c: these speak to a running configuration. */
+MUST_CHECK
+int command_protect(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_switchover(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_failover(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_reinstate(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_drop(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_status(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_branches(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_join(struct env *env, int argc, char **argv);
 
 /* Options "--name VALUE" and words: takes them apart. ERR_USAGE for an unknown option, one without
  * its value, or a count of words that is not `word_count`. */
 struct command_option {
     const char *name;  /* "--sql" */
-    const char *value; /* NULL: not given */
+    const char *value; /* NULL: not given. "": a flag, not given; given it is "yes" */
 };
 MUST_CHECK
 int command_parse(int argc, char **argv, struct command_option *options, int count,

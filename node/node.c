@@ -10,7 +10,7 @@
 #include "engine/lsm/lsm.h"
 #include "node/node_int.h"
 
-enum { NODE_JOB_THREADS = 2, KEY_BYTES = 32 };
+enum { NODE_JOB_THREADS = 4 };
 
 /* ---- init ---------------------------------------------------------------------------------------
  */
@@ -46,19 +46,18 @@ write_conf(struct env *env, const char *dir, const char *name, const char *sql, 
     return rc;
 }
 
-/* 256 random bits in hexadecimal. */
-static int
-write_key(struct env *env, const char *dir)
+int
+node_write_files(struct env *env, const char *dir, const char *name, const char *sql,
+                 const char *guard, const struct ship_key *key)
 {
-    uint8_t key[KEY_BYTES];
-    char path[NODE_PATH_MAX], text[2 * KEY_BYTES + 2];
+    char path[NODE_PATH_MAX];
+    int rc;
 
-    env_random(env, key, sizeof key);
-    for (size_t i = 0; i < sizeof key; i++)
-        snprintf(text + 2 * i, 3, "%02x", key[i]);
-    text[2 * KEY_BYTES] = '\n';
     snprintf(path, sizeof path, "%s/cluster.key", dir);
-    return write_file(env, path, slice(text, 2 * KEY_BYTES + 1), true);
+    rc = env_exists(env, path) ? 0 : ship_key_write(env, path, key);
+    if (rc == 0)
+        rc = write_conf(env, dir, name, sql, guard);
+    return rc != 0 ? rc : env_sync_dir(env, dir);
 }
 
 static int
@@ -92,13 +91,14 @@ write_role(struct env *env, const char *dir, uint64_t database_id, const char *n
 int
 node_init(struct env *env, const char *dir, const char *name, const char *sql, const char *guard)
 {
+    struct ship_key key;
     uint64_t id;
     int rc = engine_create(env, dir, &id);
 
+    ship_key_generate(env, &key);
     if (rc == 0)
-        rc = write_conf(env, dir, name, sql, guard);
-    if (rc == 0)
-        rc = write_key(env, dir);
+        rc = node_write_files(env, dir, name, sql, guard, &key);
+    memset(&key, 0, sizeof key);
     if (rc == 0)
         rc = write_role(env, dir, id, name);
     return rc != 0 ? rc : env_sync_dir(env, dir);
@@ -129,6 +129,9 @@ open_engine(struct node *n)
     if (rc != 0)
         return rc;
     n->catalog = catalog_new(n->engine);
+    n->destinations = destinations_new(n->env);
+    engine_set_members_limit(n->engine,
+                             &(struct members_limit){ destinations_limit, n->destinations });
     node_gate_init(n);
     return 0;
 }
@@ -207,6 +210,15 @@ open_server(struct node *n)
 }
 
 static int
+load_key(struct node *n)
+{
+    char path[NODE_PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/cluster.key", n->dir);
+    return ship_key_read(n->env, path, &n->key);
+}
+
+static int
 load_role(struct node *n, struct role_durable *out)
 {
     uint64_t sequence;
@@ -229,7 +241,7 @@ open_role(struct node *n)
     struct role_durable durable;
     struct role_config config = {
         .database_id = engine_database_id(n->engine),
-        .boot_id = env_random_u64(n->env),
+        .boot_id = n->boot_id,
         .seed = env_random_u64(n->env),
         .times.heartbeat_ns = (uint64_t)n->conf->guard_heartbeat_ms * 1000000,
     };
@@ -238,6 +250,8 @@ open_role(struct node *n)
 
     if (rc != 0)
         return rc;
+    if (durable.follows == 0) /* a copy that has just been made */
+        durable.follows = engine_incarnation(n->engine);
     self = register_member_named(&durable.reg, n->conf->name);
     if (self == NULL)
         return DIAG(ERR_CONFIG_FILE,
@@ -255,6 +269,8 @@ guard_th_main(void *arg)
     struct node *n = arg;
 
     fiber_start(n->sched, "actor", 0, node_actor, n);
+    node_fiber_start(n, "published", node_pointer_main, n);
+    node_fiber_start(n, "peers", node_peers_main, n);
     sched_run(n->sched, false);
 }
 
@@ -284,7 +300,14 @@ node_open(struct env *env, const char *dir, struct node **out)
     snprintf(n->dir, sizeof n->dir, "%s", dir);
     env_mutex_init(env, &n->state_mutex);
     env_cond_init(env, &n->state_changed);
+    n->boot_id = env_random_u64(env);
     fiber_queue_init(&n->work);
+    fiber_queue_init(&n->fibers_gone);
+    fiber_queue_init(&n->peer_work);
+    fiber_queue_init(&n->pointer_work);
+    fiber_queue_init(&n->task.idle);
+    fiber_queue_init(&n->task.events);
+    fiber_queue_init(&n->follow.started);
     snprintf(path, sizeof path, "%s/redoubt.yaml", dir);
     rc = conf_load(env, path, &n->conf);
     if (rc == 0)
@@ -299,6 +322,8 @@ node_open(struct env *env, const char *dir, struct node **out)
     if (rc == 0)
         rc = open_role(n);
     if (rc == 0)
+        rc = load_key(n);
+    if (rc == 0)
         rc = server_start(n->server);
     if (rc != 0) {
         struct diag why = *diag_last();
@@ -308,6 +333,9 @@ node_open(struct env *env, const char *dir, struct node **out)
         return rc;
     }
     n->sched = sched_new(env);
+    n->pointer_watch = (struct visible_watch){ node_pointer_moved, n };
+    if (engine_watch_visible(n->engine, &n->pointer_watch) != 0)
+        PANIC("no place to watch what is visible");
     n->guard = env_thread_start(env, "guard", guard_th_main, n);
     *out = n;
     return 0;
@@ -322,6 +350,8 @@ stop_posted(void *arg)
     struct node *n = arg;
 
     n->stopping = true;
+    n->task.cancel = true;
+    fiber_queue_wake_all(&n->task.events);
     fiber_queue_wake_all(&n->work);
 }
 
@@ -334,6 +364,7 @@ stop_guard(struct node *n)
         return;
     sched_post(n->sched, &post);
     env_thread_join(n->guard);
+    engine_unwatch_visible(n->engine, &n->pointer_watch);
     sched_free(n->sched);
 }
 
@@ -357,6 +388,8 @@ node_close(struct node *n)
     if (n->engine != NULL)
         node_gate_fini(n);
     engine_close(n->engine);
+    destinations_free(n->destinations);
+    memset(&n->key, 0, sizeof n->key);
     job_pool_free(n->jobs);
     log_close(n->log);
     conf_free(n->conf);

@@ -21,12 +21,18 @@
 struct env;
 struct log;
 struct node;
+struct ship_key;
 
 /* What `redoubt init` writes into an empty or new folder: the database, redoubt.yaml, cluster.key.
  * Addresses NULL: the defaults. ERR_FILE_EXISTS when there is something already. Blocks. */
 MUST_CHECK
 int node_init(struct env *env, const char *dir, const char *name, const char *sql,
               const char *guard);
+
+/* redoubt.yaml and cluster.key of a data directory, the latter unless it is there. Blocks. */
+MUST_CHECK
+int node_write_files(struct env *env, const char *dir, const char *name, const char *sql,
+                     const char *guard, const struct ship_key *key);
 
 /* Reads DIR/redoubt.yaml, recovers the database, starts everything. Returns once the SQL server
  * listens; the role is taken by itself. Blocks. */

@@ -1,7 +1,7 @@
 /* Carrying out what the role machine wants: one action after the other, on one fiber of the guard
  * thread (rules R1 to R8 of role.h).
  *
- * What needs another member (following, copying) has nobody to talk to yet: see the room's limits.
+ * What needs another member's answer runs on a fiber of its own (node_follow.c).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 
 #include "engine/lsm/lsm.h"
 #include "engine/redo/redo.h"
+#include "engine/txn/follow.h"
 #include "node/node_int.h"
 
 /* ---- jobs: what blocks runs beside the guard thread ---------------------------------------------
@@ -89,8 +90,8 @@ close_writers(void *arg)
 /* ---- the log, as the machine sees it
  * ------------------------------------------------------------- */
 
-static void
-tell_log(struct node *n)
+void
+node_tell_log(struct node *n)
 {
     struct role_ends ends = { 0 };
     struct redo_pos end;
@@ -101,8 +102,18 @@ tell_log(struct node *n)
     }
     ends.end = ends.durable = ends.applied = end.lsn;
     ends.end_scn = end.scn;
+    if (!engine_is_writable(n->engine)) {
+        ends.applied = engine_applied(n->engine);
+        if (n->follow.is_live)
+            ends.durable = redo_durable(engine_redo(n->engine));
+    } else {
+        ends.durable = redo_durable(engine_redo(n->engine));
+        destinations_log(n->destinations, end.lsn, env_boot_ns(n->env));
+    }
+    ends.published = engine_published_lsn(n->engine);
     ends.published_scn = engine_visible_scn(n->engine);
-    ends.published = ends.published_scn == end.scn ? end.lsn : lsn_make(0);
+    if (ends.published_scn == end.scn && ends.applied.v == end.lsn.v)
+        ends.published = end.lsn;
     role_on_log(n->role, env_boot_ns(n->env), &ends, &n->pending);
 }
 
@@ -122,33 +133,23 @@ static void
 act_open(struct node *n, const struct role_action *a)
 {
     struct open_job job = { n, a };
-    int rc = job_run(n->jobs, open_reign, &job);
+    int rc;
 
+    node_stop_following(n);
+    node_stop_applying(n);
+    engine_hold_commits(n->engine, false);
+    rc = job_run(n->jobs, open_reign, &job);
     if (rc != 0)
         log_diag(n->log, LOG_ERROR, "cannot open for writing");
     else
         log_notice(n->log, "open for writing as incarnation %u", a->inc);
-    tell_log(n);
+    node_tell_log(n);
     if (rc == 0) {
         sql_engine_role_changed(n->sql);
         server_promoted(n->server);
     }
     role_on_opened(n->role, env_boot_ns(n->env), a->ticket, rc, &n->pending);
-}
-
-static void
-act_prepare(struct node *n, const struct role_action *a)
-{
-    struct role_pos end = { 0 };
-    struct redo_pos pos;
-    int rc = engine_end_of_log(n->engine, &pos);
-
-    if (rc == 0 && a->to != 0 && a->to != n->self)
-        rc = DIAG(ERR_NOT_SUPPORTED, "fetching redo from another member is not supported yet");
-    if (rc == 0)
-        end = (struct role_pos){ engine_incarnation(n->engine), pos.lsn,
-                                 engine_newest_scn(n->engine) };
-    role_on_prepared(n->role, env_boot_ns(n->env), a->ticket, rc, end, &n->pending);
+    node_peers_greet(n);
 }
 
 static void
@@ -171,20 +172,23 @@ act_note(struct node *n, const struct role_action *a)
     log_at(n->log, levels[a->level], "%s", a->text);
 }
 
+/* The fiber that carries actions out must not stop for what needs another member. */
 static void
-act_drain(struct node *n, const struct role_action *a)
+act_stop(struct node *n, bool writers)
 {
-    (void)DIAG(ERR_NOT_SUPPORTED, "switchover is not supported yet");
-    role_on_drained(n->role, env_boot_ns(n->env), a->ticket, ERR_NOT_SUPPORTED, lsn_make(0),
-                    &n->pending);
+    node_stop_following(n);
+    if (writers) {
+        node_serve_stop(n);
+        (void)job_run(n->jobs, close_writers, n);
+        engine_hold_commits(n->engine, false);
+    }
+    node_tell_log(n);
 }
 
 /* dispatch */
 static void
 act(struct node *n, const struct role_action *a)
 {
-    uint64_t now = env_boot_ns(n->env);
-
     switch (a->type) {
     case ROLE_ACT_PERSIST:
         act_persist(n, a);
@@ -192,37 +196,36 @@ act(struct node *n, const struct role_action *a)
     case ROLE_ACT_GATE:
         act_gate(n, a);
         break;
-    case ROLE_ACT_PREPARE:
-        act_prepare(n, a);
-        break;
     case ROLE_ACT_OPEN:
         act_open(n, a);
         break;
     case ROLE_ACT_CLOSE_WRITERS:
-        (void)job_run(n->jobs, close_writers, n);
-        tell_log(n);
-        break;
     case ROLE_ACT_STOP_FOLLOWING:
-        tell_log(n);
+        act_stop(n, a->type == ROLE_ACT_CLOSE_WRITERS);
         break;
+    case ROLE_ACT_PREPARE:
     case ROLE_ACT_DRAIN:
-        act_drain(n, a);
-        break;
     case ROLE_ACT_FOLLOW:
-        role_on_fork(n->role, now, a->ticket, ERR_NOT_SUPPORTED, (struct role_pos){ 0 },
-                     &n->pending);
-        break;
     case ROLE_ACT_CUT:
-    case ROLE_ACT_BASE_COPY:
-        role_on_cut(n->role, now, a->ticket, ERR_NOT_SUPPORTED, &n->pending);
+        node_task_start(n, a);
         break;
-    case ROLE_ACT_NOTE:
+    case ROLE_ACT_UNDRAIN:
+        engine_hold_commits(n->engine, false);
+        break;
+    case ROLE_ACT_ACKNOWLEDGE:
+        node_acknowledge(n, a);
+        break;
+    case ROLE_ACT_SEND:
+        node_send_role(n, a);
+        break;
     case ROLE_ACT_REPLY:
+        node_command_ended(n, a);
         act_note(n, a);
         break;
-    case ROLE_ACT_SEND: /* nobody is linked: a message that is lost, which the protocol allows */
-    case ROLE_ACT_ACKNOWLEDGE:
-    case ROLE_ACT_UNDRAIN:
+    case ROLE_ACT_NOTE:
+        act_note(n, a);
+        break;
+    case ROLE_ACT_BASE_COPY: /* never done: an operator joins the node again (see the limits) */
     case ROLE_ACT_COUNT:
         break;
     }
@@ -231,15 +234,42 @@ act(struct node *n, const struct role_action *a)
 /* ---- the fiber
  * ------------------------------------------------------------------------------------- */
 
+/* The log is looked at so often while nothing else happens (R6). */
+enum { LOG_LOOK_US = 50000 };
+
 static uint64_t
 time_to_tick(struct node *n)
 {
     uint64_t now = env_boot_ns(n->env), next = role_next_tick_ns(n->role);
+    uint64_t us = next <= now ? 0 : (next - now) / 1000 + 1;
 
-    return next <= now ? 0 : (next - now) / 1000 + 1;
+    return us < LOG_LOOK_US ? us : LOG_LOOK_US;
+}
+
+void
+node_act_soon(struct node *n)
+{
+    fiber_queue_wake_all(&n->work);
 }
 
 /* Actions are taken off one by one; what they cause is queued behind (R1). */
+static void
+carry_out(struct node *n, struct role_actions *now)
+{
+    while (n->pending.count > 0 && !n->stopping) {
+        struct role_actions taken = n->pending;
+
+        n->pending = *now; /* empty; what is caused meanwhile gathers there */
+        *now = taken;
+        for (uint32_t i = 0; i < now->count; i++) {
+            act(n, &now->items[i]);
+            node_publish_status(n);
+        }
+        role_actions_clear(now);
+        node_peers_changed(n);
+    }
+}
+
 void
 node_actor(void *arg)
 {
@@ -247,28 +277,25 @@ node_actor(void *arg)
     struct role_actions now;
 
     role_actions_init(&now);
-    tell_log(n);
+    if (node_peers_start(n) != 0)
+        log_diag(n->log, LOG_ERROR, "no other member can reach this node");
+    node_tell_log(n);
     role_start(n->role, env_boot_ns(n->env), &n->pending);
     while (!n->stopping) {
         uint64_t wait;
 
-        while (n->pending.count > 0 && !n->stopping) {
-            struct role_actions taken = n->pending;
-
-            n->pending = now; /* empty; what is caused meanwhile gathers there */
-            now = taken;
-            for (uint32_t i = 0; i < now.count; i++) {
-                act(n, &now.items[i]);
-                node_publish_status(n);
-            }
-            role_actions_clear(&now);
-        }
+        carry_out(n, &now);
         wait = time_to_tick(n);
-        if (wait > 0)
+        if (wait > 0 && n->pending.count == 0)
             (void)fiber_queue_wait_us(&n->work, wait);
+        node_tell_log(n);
         role_on_tick(n->role, env_boot_ns(n->env), &n->pending);
         node_publish_status(n);
     }
+    node_stop_following(n);
+    node_serve_stop(n);
+    node_peers_stop(n);
+    node_stop_applying(n);
     role_actions_fini(&now);
     sched_stop(n->sched);
 }

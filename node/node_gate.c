@@ -65,3 +65,16 @@ node_gate_set(struct node *n, const struct gate_state *state, struct lsn *acknow
     if (lsn.v != 0)
         engine_publish(n->engine, lsn);
 }
+
+void
+node_gate_acks(struct node *n)
+{
+    struct lsn lsn;
+
+    env_mutex_lock(&n->gate.mutex);
+    n->gate.ack_count = destinations_acks(n->destinations, n->gate.acks);
+    lsn = gate_now_locked(&n->gate);
+    env_mutex_unlock(&n->gate.mutex);
+    if (lsn.v != 0)
+        engine_publish(n->engine, lsn);
+}

@@ -1,4 +1,4 @@
-/* What SQL shows of the node: v$database and its kin.
+/* What SQL shows of the node: v$database, v$dataguard_stats.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
@@ -9,35 +9,88 @@
 void
 node_publish_status(struct node *n)
 {
+    const struct role_register *reg = &role_durable_state(n->role)->reg;
+
     env_mutex_lock(&n->state_mutex);
     role_get_status(n->role, &n->status);
+    if (register_key_cmp(reg->key, n->shown.key) != 0 || n->shown.database_id == 0)
+        n->shown = *reg;
     n->ready = n->status.state == ROLE_OPEN || n->status.follow == ROLE_FOLLOW_LIVE;
     env_cond_broadcast(&n->state_changed);
     env_mutex_unlock(&n->state_mutex);
+}
+
+/* What the mode promises, and what holds at this moment. */
+static void
+view_protection(const struct role_register *reg, struct sql_node_database *out)
+{
+    const char *mode = reg->mode == REGISTER_AVAILABILITY ? "MAXIMUM AVAILABILITY"
+                       : reg->mode == REGISTER_PROTECTION ? "MAXIMUM PROTECTION"
+                                                          : "MAXIMUM PERFORMANCE";
+    bool broken = reg->mode != REGISTER_PERFORMANCE && !reg->synchronized;
+
+    snprintf(out->protection_mode, sizeof out->protection_mode, "%s", mode);
+    snprintf(out->protection_level, sizeof out->protection_level, "%s",
+             broken ? "RESYNCHRONIZATION" : mode);
 }
 
 static void
 view_database(void *arg, struct sql_node_database *out)
 {
     struct node *n = arg;
-    bool primary, open;
+    const struct register_member *primary;
+    bool is_primary, open, follows;
 
-    env_mutex_lock(&n->state_mutex);
-    primary = n->status.is_primary;
-    open = n->status.state == ROLE_OPEN;
-    env_mutex_unlock(&n->state_mutex);
     memset(out, 0, sizeof *out);
+    env_mutex_lock(&n->state_mutex);
+    is_primary = n->status.is_primary;
+    open = n->status.state == ROLE_OPEN;
+    follows = n->status.follow == ROLE_FOLLOW_LIVE;
+    primary = register_member(&n->shown, n->shown.primary);
+    snprintf(out->primary_name, sizeof out->primary_name, "%s",
+             primary != NULL ? primary->name : "");
+    view_protection(&n->shown, out);
+    env_mutex_unlock(&n->state_mutex);
     snprintf(out->name, sizeof out->name, "%s", n->conf->name);
-    snprintf(out->role, sizeof out->role, "%s", primary ? "PRIMARY" : "PHYSICAL STANDBY");
-    snprintf(out->open_mode, sizeof out->open_mode, "%s", open ? "READ WRITE" : "READ ONLY");
-    snprintf(out->protection_mode, sizeof out->protection_mode, "MAXIMUM PERFORMANCE");
-    snprintf(out->protection_level, sizeof out->protection_level, "MAXIMUM PERFORMANCE");
-    if (primary)
-        snprintf(out->primary_name, sizeof out->primary_name, "%s", n->conf->name);
+    snprintf(out->role, sizeof out->role, "%s", is_primary ? "PRIMARY" : "PHYSICAL STANDBY");
+    snprintf(out->open_mode, sizeof out->open_mode, "%s",
+             open      ? "READ WRITE"
+             : follows ? "READ ONLY WITH APPLY"
+                       : "READ ONLY");
+}
+
+/* Two figures of each standby, as the primary knows them; none on a standby. */
+static bool
+view_stat(void *arg, int index, struct sql_node_stat *out)
+{
+    struct node *n = arg;
+    struct destination d[GATE_MEMBERS_MAX];
+    uint32_t count = destinations_list(n->destinations, env_boot_ns(n->env), d);
+    const struct destination *at = &d[index / 2];
+    const struct register_member *m;
+    bool apply = index % 2 != 0, open;
+
+    if (index < 0 || (uint32_t)index / 2 >= count)
+        return false;
+    env_mutex_lock(&n->state_mutex);
+    open = n->status.state == ROLE_OPEN;
+    m = register_member(&n->shown, at->member);
+    snprintf(out->member, sizeof out->member, "%s", m != NULL ? m->name : "");
+    snprintf(out->state, sizeof out->state, "%s",
+             !at->connected                                    ? "ABSENT"
+             : m != NULL && m->listed && n->shown.synchronized ? "SYNCHRONIZED"
+                                                               : "FOLLOWING");
+    env_mutex_unlock(&n->state_mutex);
+    snprintf(out->name, sizeof out->name, "%s", apply ? "apply lag" : "transport lag");
+    out->has_lag_us = out->has_lag_bytes = at->heard;
+    out->lag_us = apply ? at->apply_lag_us : at->transport_lag_us;
+    out->lag_bytes = apply ? at->apply_lag_bytes : at->transport_lag_bytes;
+    out->age_us = at->age_us;
+    return open;
 }
 
 void
 node_fill_view(struct node *n, struct sql_node *out)
 {
-    *out = (struct sql_node){ .database = view_database, .arg = n };
+    *out = (struct sql_node){ .database = view_database, .stat = view_stat, .arg = n };
 }

@@ -132,6 +132,7 @@ struct engine {
     struct status_table *status;
     struct lock_table *locks;
     struct publisher publish;
+    atomic_bool commits_held; /* engine_hold_commits */
 
     _Atomic incarnation_t inc;     /* the branch followed */
     _Atomic uint64_t write_epoch;  /* odd: open for writing; each opening and closing counts on */

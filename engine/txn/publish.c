@@ -114,6 +114,18 @@ engine_publish(struct engine *e, struct lsn lsn)
         notify_watches(p);
 }
 
+struct lsn
+engine_published_lsn(struct engine *e)
+{
+    struct publisher *p = &e->publish;
+    struct lsn published, applied = engine_applied(e);
+
+    env_mutex_lock(&p->mutex);
+    published = p->published;
+    env_mutex_unlock(&p->mutex);
+    return !engine_is_writable(e) && lsn_lt(applied, published) ? applied : published;
+}
+
 void
 publisher_mark(struct engine *e, struct lsn lsn, scn_t scn)
 {

@@ -8,6 +8,8 @@
 #include "engine/base/mem.h"
 #include "engine/txn/engine_int.h"
 
+enum { COMMIT_HELD_NAP_US = 1000 };
+
 struct txn *
 txn_new(struct engine *e)
 {
@@ -299,6 +301,21 @@ txn_append_commit(struct txn *t, struct commit_token *token)
     return 0;
 }
 
+/* A switchover is rare and short: looking again is cheaper than a queue. */
+static void
+wait_while_held(struct txn *t)
+{
+    while (atomic_load_explicit(&t->engine->commits_held, memory_order_acquire) &&
+           !txn_is_doomed(t))
+        fiber_sleep_us(COMMIT_HELD_NAP_US);
+}
+
+void
+engine_hold_commits(struct engine *e, bool hold)
+{
+    atomic_store_explicit(&e->commits_held, hold, memory_order_release);
+}
+
 int
 txn_commit(struct txn *t, struct commit_token *token)
 {
@@ -311,6 +328,7 @@ txn_commit(struct txn *t, struct commit_token *token)
         txn_reset(t);
         return 0;
     }
+    wait_while_held(t);
     rc = txn_is_doomed(t)
              ? DIAG(ERR_SHUTDOWN, "this node is not the primary any more: nothing was committed")
              : txn_append_commit(t, token);

@@ -1,0 +1,251 @@
+/* redoubt join: a member is admitted, the database is copied to it over the guard port, and it
+ * begins with the register that admitted it.
+ *
+ * The role's state and the configuration file are written last: a folder without them is not a node
+ * yet, and join may be run again on it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "engine/base/env.h"
+#include "engine/base/fiber.h"
+#include "engine/base/mem.h"
+#include "engine/lsm/manifest.h"
+#include "logship/link.h"
+#include "logship/ship_base.h"
+#include "node/command_call.h"
+#include "node/node.h"
+#include "node/role.h"
+
+enum { PATH_SIZE = 512, JOB_THREADS = 2 };
+
+struct joining {
+    struct env *env;
+    const char *dir, *name;
+    struct call call;
+    char sql[CALL_ADDR_MAX], guard[CALL_ADDR_MAX], primary[CALL_ADDR_MAX];
+    struct role_durable first;
+    /* the copy */
+    struct sched *sched;
+    struct job_pool *jobs;
+    struct ship_base_copy *copy;
+    bool shows;
+    int rc;
+    struct diag why;
+};
+
+/* ---- admission ----------------------------------------------------------------------------------
+ */
+
+static int
+decode_admission(struct joining *j, const char *text)
+{
+    const char *hex = strchr(text, '\n');
+    uint8_t bytes[REGISTER_BYTES_MAX];
+    struct role_register reg;
+    size_t size = 0;
+    unsigned byte;
+    int rc;
+
+    for (hex = hex != NULL ? hex + 1 : ""; size < sizeof bytes && sscanf(hex, "%2x", &byte) == 1;
+         hex += 2)
+        bytes[size++] = (uint8_t)byte;
+    rc = register_decode(slice(bytes, size), &reg);
+    if (rc != 0)
+        return rc;
+    role_durable_joining(&j->first, reg.database_id);
+    j->first.reg = reg;
+    j->first.promised = reg.key.inc;
+    j->first.promised_to = reg.primary;
+    return 0;
+}
+
+static int
+admit(struct joining *j)
+{
+    const char *words[] = { "add", j->name, j->guard, j->sql };
+    struct writer text;
+    int rc = call_find(&j->call, NULL, j->primary);
+
+    wr_init(&text, 0);
+    if (rc == 0)
+        rc = call_run(&j->call, j->primary, words, 4, &text);
+    if (rc == 0)
+        rc = decode_admission(j, (const char *)text.data);
+    wr_fini(&text);
+    return rc;
+}
+
+/* ---- the copy -----------------------------------------------------------------------------------
+ */
+
+static void
+on_up(void *arg, struct link *l)
+{
+    (void)arg;
+    (void)l;
+}
+
+static int
+on_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
+{
+    struct joining *j = arg;
+
+    (void)l;
+    return j->copy != NULL ? ship_base_copy_message(j->copy, h, body) : 0;
+}
+
+static void
+on_down(void *arg, struct link *l, int code)
+{
+    struct joining *j = arg;
+
+    (void)l;
+    (void)code;
+    if (j->copy != NULL)
+        ship_base_copy_link_down(j->copy);
+}
+
+static void
+on_progress(void *arg, uint64_t bytes, uint64_t total)
+{
+    struct joining *j = arg;
+
+    if (j->shows)
+        fprintf(stderr, "\rcopying: %.1f of %.1f MiB ", (double)bytes / (1 << 20),
+                (double)total / (1 << 20));
+}
+
+static void
+copy_main(void *arg)
+{
+    struct joining *j = arg;
+    struct link_handler handler = { on_up, on_message, on_down, j };
+    struct link_options o = { .sched = j->sched,
+                              .env = j->env,
+                              .key = j->call.key,
+                              .database_id = j->first.reg.database_id,
+                              .boot_id = env_random_u64(j->env) };
+    struct ship_base_options b = { .env = j->env,
+                                   .dir = j->dir,
+                                   .jobs = j->jobs,
+                                   .database_id = j->first.reg.database_id,
+                                   .progress = on_progress,
+                                   .arg = j };
+    struct link_hub *hub;
+
+    snprintf(o.name, sizeof o.name, "%s", j->name);
+    hub = link_hub_new(&o);
+    j->rc = link_connect(hub, j->primary, SHIP_JOINING, &handler, &b.link);
+    if (j->rc == 0) {
+        j->copy = ship_base_copy_new(&b);
+        j->rc = ship_base_copy_run(j->copy);
+    }
+    j->why = *diag_last();
+    link_hub_free(hub);
+    ship_base_copy_free(j->copy);
+    j->copy = NULL;
+}
+
+static int
+copy(struct joining *j)
+{
+    j->shows = isatty(STDERR_FILENO) != 0;
+    j->jobs = job_pool_new(j->env, "join", JOB_THREADS);
+    j->sched = sched_new(j->env);
+    fiber_start(j->sched, "join", 256 << 10, copy_main, j);
+    sched_run(j->sched, true);
+    sched_free(j->sched);
+    job_pool_free(j->jobs);
+    if (j->shows)
+        fputs("\r\033[K", stderr);
+    if (j->rc != 0)
+        diag_restore(&j->why);
+    return j->rc;
+}
+
+/* ---- the rest of the folder ---------------------------------------------------------------------
+ */
+
+static int
+write_role(struct joining *j)
+{
+    struct manifest *m;
+    struct writer w;
+    int rc = manifest_open(j->env, j->dir, &m);
+
+    if (rc != 0)
+        return rc;
+    wr_init(&w, 0);
+    role_durable_encode(&w, &j->first);
+    rc = manifest_put_blob(m, "role", j->first.sequence, wr_view(&w));
+    wr_fini(&w);
+    manifest_close(m);
+    return rc;
+}
+
+static int
+check_folder(struct joining *j)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s/redoubt.yaml", j->dir);
+    if (!env_exists(j->env, path))
+        return env_is_dir(j->env, j->dir) ? 0 : env_mkdir(j->env, j->dir);
+    return DIAG(ERR_FILE_EXISTS, "%s is a data directory already", j->dir);
+}
+
+static int
+join(struct joining *j)
+{
+    int rc = check_folder(j);
+
+    if (rc == 0)
+        rc = admit(j);
+    if (rc == 0)
+        rc = copy(j);
+    if (rc == 0)
+        rc = write_role(j);
+    if (rc == 0)
+        rc = node_write_files(j->env, j->dir, j->name, j->sql, j->guard, &j->call.key);
+    if (rc == 0)
+        printf("Made %s, a standby of %s. Start it with: redoubt start %s\n", j->dir, j->primary,
+               j->dir);
+    return rc;
+}
+
+int
+command_join(struct env *env, int argc, char **argv)
+{
+    struct command_option o[] = { { "--name", NULL },
+                                  { "--from", NULL },
+                                  { "--sql", NULL },
+                                  { "--guard", NULL },
+                                  { "--key", NULL } };
+    struct joining *j = xcalloc(1, sizeof *j);
+    int rc;
+
+    j->env = env;
+    rc = command_parse(argc, argv, o, 5, &j->dir, 1);
+    for (int i = 0; i < 2 && rc == 0; i++)
+        if (o[i].value == NULL)
+            rc = DIAG(ERR_USAGE, "%s is missing", o[i].name);
+    for (int i = 1; i < 4 && rc == 0; i++)
+        if (o[i].value != NULL && !conf_is_address(o[i].value))
+            rc = DIAG(ERR_USAGE, "%s wants HOST:PORT, not \"%s\"", o[i].name, o[i].value);
+    if (rc == 0)
+        rc = call_open(env, o[1].value, o[4].value, &j->call);
+    if (rc == 0) {
+        j->name = o[0].value;
+        snprintf(j->sql, sizeof j->sql, "%s", o[2].value != NULL ? o[2].value : "127.0.0.1:5433");
+        snprintf(j->guard, sizeof j->guard, "%s",
+                 o[3].value != NULL ? o[3].value : "127.0.0.1:7433");
+        rc = join(j);
+    }
+    xfree(j);
+    return rc;
+}

@@ -1,0 +1,174 @@
+/* Commands that change roles: each is sent to the node that decides.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "engine/base/mem.h"
+#include "node/command_call.h"
+
+enum { TOKENS_MAX = REGISTER_MEMBERS_MAX + 3, TOKEN_SIZE = REGISTER_NAME_MAX };
+
+/* To the member `name`, or to the primary when that is NULL. Prints what it answers. */
+static int
+send_to(const struct call *c, const char *name, const char *const *words, uint32_t count)
+{
+    char address[CALL_ADDR_MAX];
+    struct writer text;
+    int rc = call_find(c, name, address);
+
+    wr_init(&text, 0);
+    if (rc == 0)
+        rc = call_run(c, address, words, count, &text);
+    if (rc == 0 && text.size > 0)
+        printf("%s\n", (const char *)text.data);
+    wr_fini(&text);
+    return rc;
+}
+
+static int
+with_name(struct env *env, int argc, char **argv, const char *word, bool to_primary)
+{
+    struct command_option o[] = { { "--at", NULL }, { "--key", NULL } };
+    const char *words[2] = { word, NULL };
+    struct call c;
+    int rc = command_parse(argc, argv, o, 2, &words[1], 1);
+
+    if (rc == 0)
+        rc = call_open(env, o[0].value, o[1].value, &c);
+    if (rc == 0)
+        rc = send_to(&c, to_primary ? NULL : words[1], words, to_primary ? 2 : 1);
+    return rc;
+}
+
+int
+command_switchover(struct env *env, int argc, char **argv)
+{
+    int rc = with_name(env, argc, argv, "switchover", true);
+
+    if (rc == 0)
+        puts("Switched over.");
+    return rc;
+}
+
+int
+command_drop(struct env *env, int argc, char **argv)
+{
+    int rc = with_name(env, argc, argv, "drop", true);
+
+    if (rc == 0)
+        puts("Dropped. Its data directory is still there.");
+    return rc;
+}
+
+int
+command_reinstate(struct env *env, int argc, char **argv)
+{
+    int rc = with_name(env, argc, argv, "reinstate", false);
+
+    if (rc == 0)
+        puts("It follows, or will as soon as it reaches the primary.");
+    return rc;
+}
+
+int
+command_failover(struct env *env, int argc, char **argv)
+{
+    struct command_option o[] = {
+        { "--at", NULL }, { "--key", NULL }, { "--fenced", "" }, { "--accept-loss", "" }
+    };
+    const char *name, *words[3] = { "failover", NULL, NULL };
+    uint32_t count = 1;
+    struct call c;
+    int rc = command_parse(argc, argv, o, 4, &name, 1);
+
+    if (rc == 0)
+        rc = call_open(env, o[0].value, o[1].value, &c);
+    if (rc != 0)
+        return rc;
+    if (o[2].value[0] != '\0')
+        words[count++] = "fenced";
+    if (o[3].value[0] != '\0')
+        words[count++] = "accept-loss";
+    rc = send_to(&c, name, words, count);
+    if (rc == 0)
+        printf("%s is the primary.\n", name);
+    return rc;
+}
+
+/* ---- protect ------------------------------------------------------------------------------------
+ */
+
+struct tokens {
+    int count;
+    char at[TOKENS_MAX][TOKEN_SIZE];
+};
+
+static int
+add_token(struct tokens *t, const char *text, size_t size)
+{
+    if (t->count == TOKENS_MAX || size >= TOKEN_SIZE)
+        return DIAG(ERR_USAGE, "--sync names too many members, or one with too long a name");
+    snprintf(t->at[t->count++], TOKEN_SIZE, "%.*s", (int)size, text);
+    return 0;
+}
+
+/* "ANY 1 (B, C)" as words: "1", "B", "C". */
+static int
+parse_sync(const char *text, struct tokens *t)
+{
+    char *end;
+    long k;
+    int rc = 0;
+
+    while (isspace((unsigned char)*text))
+        text++;
+    if (strncasecmp(text, "any", 3) != 0 || !isspace((unsigned char)text[3]))
+        return DIAG(ERR_USAGE, "--sync wants 'ANY k (NAME, …)', not '%s'", text);
+    k = strtol(text + 3, &end, 10);
+    while (isspace((unsigned char)*end))
+        end++;
+    if (k < 1 || k > REGISTER_MEMBERS_MAX || *end++ != '(')
+        return DIAG(ERR_USAGE, "--sync wants 'ANY k (NAME, …)', not '%s'", text);
+    snprintf(t->at[t->count++], TOKEN_SIZE, "%ld", k);
+    while (rc == 0 && *end != ')' && *end != '\0') {
+        size_t size = strcspn(end, " \t,)");
+
+        if (size > 0)
+            rc = add_token(t, end, size);
+        end += size;
+        end += strspn(end, " \t,");
+    }
+    if (rc == 0 && (*end != ')' || t->count < 2))
+        rc = DIAG(ERR_USAGE, "--sync wants 'ANY k (NAME, …)', not '%s'", text);
+    return rc;
+}
+
+int
+command_protect(struct env *env, int argc, char **argv)
+{
+    struct command_option o[] = { { "--at", NULL }, { "--key", NULL }, { "--sync", NULL } };
+    const char *words[TOKENS_MAX + 2] = { "protect", NULL, "0" };
+    struct tokens t = { 0 };
+    uint32_t count = 3;
+    struct call c;
+    int rc = command_parse(argc, argv, o, 3, &words[1], 1);
+
+    if (rc == 0 && o[2].value != NULL)
+        rc = parse_sync(o[2].value, &t);
+    if (rc == 0)
+        rc = call_open(env, o[0].value, o[1].value, &c);
+    if (rc != 0)
+        return rc;
+    for (int i = 0; i < t.count; i++)
+        words[2 + i] = t.at[i];
+    if (t.count > 0)
+        count = 2 + (uint32_t)t.count;
+    rc = send_to(&c, NULL, words, count);
+    if (rc == 0)
+        printf("Protection is maximum %s.\n", words[1]);
+    return rc;
+}

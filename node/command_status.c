@@ -1,0 +1,340 @@
+/* redoubt status and redoubt branches: what the members say of themselves.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "node/command_call.h"
+
+enum { VALUE_MAX = 128 };
+
+struct told {
+    struct call_member member;
+    bool reached;
+    char why[VALUE_MAX]; /* not */
+    struct writer report;
+};
+
+struct figures {
+    bool known;
+    int connected;
+    uint64_t transport_bytes, apply_bytes, transport_us, apply_us, age_us;
+};
+
+static int
+gather(const struct call *c, struct told *told)
+{
+    static const char *const words[] = { "report" };
+    struct call_member members[CALL_MEMBERS_MAX];
+    int count = call_members(c, members);
+
+    for (int i = 0; i < count; i++) {
+        struct told *t = &told[i];
+
+        *t = (struct told){ .member = members[i] };
+        wr_init(&t->report, 0);
+        t->reached = call_run(c, members[i].guard, words, 1, &t->report) == 0;
+        if (!t->reached)
+            snprintf(t->why, sizeof t->why, "%.*s", VALUE_MAX - 1, diag_last()->message);
+    }
+    diag_clear();
+    return count;
+}
+
+static void
+release(struct told *told, int count)
+{
+    for (int i = 0; i < count; i++)
+        wr_fini(&told[i].report);
+}
+
+static void
+value(const struct told *t, const char *key, char out[VALUE_MAX])
+{
+    out[0] = '\0';
+    if (t->reached)
+        call_value((const char *)t->report.data, key, out, VALUE_MAX);
+}
+
+/* The primary that counts: of several that say so, the one with the highest incarnation. */
+static const struct told *
+primary_of(const struct told *told, int count)
+{
+    const struct told *best = NULL;
+    unsigned long best_inc = 0;
+
+    for (int i = 0; i < count; i++) {
+        char role[VALUE_MAX], inc[VALUE_MAX];
+
+        value(&told[i], "role", role);
+        value(&told[i], "incarnation", inc);
+        if (strcmp(role, "primary") == 0 && (best == NULL || strtoul(inc, NULL, 10) > best_inc)) {
+            best = &told[i];
+            best_inc = strtoul(inc, NULL, 10);
+        }
+    }
+    return best;
+}
+
+/* What the primary says of a standby. */
+static struct figures
+figures_of(const struct told *primary, const char *name)
+{
+    struct figures f = { 0 };
+    const char *line = primary != NULL ? (const char *)primary->report.data : NULL;
+
+    while (line != NULL && !f.known) {
+        char member[VALUE_MAX] = "";
+
+        f.known = sscanf(line,
+                         "destination=%31[^\t]\t%d\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
+                         "\t%" SCNu64,
+                         member, &f.connected, &f.transport_bytes, &f.apply_bytes, &f.transport_us,
+                         &f.apply_us, &f.age_us) == 7 &&
+                  strcmp(member, name) == 0;
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    return f;
+}
+
+/* What a person wants to know of a member, in a word or two. */
+static void
+state_words(const struct told *t, char out[VALUE_MAX])
+{
+    char role[VALUE_MAX], state[VALUE_MAX], follow[VALUE_MAX], sync[VALUE_MAX];
+
+    value(t, "role", role);
+    value(t, "state", state);
+    value(t, "follow", follow);
+    value(t, "sync", sync);
+    if (!t->reached)
+        snprintf(out, VALUE_MAX, "does not answer");
+    else if (strcmp(role, "primary") == 0)
+        snprintf(out, VALUE_MAX, "%.60s%s%.60s", state, sync[0] != '\0' ? ", " : "", sync);
+    else
+        snprintf(out, VALUE_MAX, "%.60s, follows: %.60s", state, follow);
+}
+
+/* ---- for people ---------------------------------------------------------------------------------
+ */
+
+static void
+print_lag(bool known, uint64_t us, uint64_t bytes)
+{
+    char text[48] = "-";
+
+    if (known)
+        snprintf(text, sizeof text, "%.3f s %" PRIu64 " B", (double)us / 1e6, bytes);
+    printf("%-20s ", text);
+}
+
+static void
+print_table(const struct told *told, int count)
+{
+    const struct told *primary = primary_of(told, count);
+
+    printf("%-8s %-9s %-34s %-12s %-20s %-20s %s\n", "NAME", "ROLE", "STATE", "SCN",
+           "TRANSPORT LAG", "APPLY LAG", "SQL");
+    for (int i = 0; i < count; i++) {
+        struct figures f = figures_of(primary, told[i].member.name);
+        char role[VALUE_MAX], state[VALUE_MAX], scn[VALUE_MAX], waits[VALUE_MAX];
+
+        value(&told[i], "role", role);
+        value(&told[i], "visible_scn", scn);
+        value(&told[i], "waits", waits);
+        state_words(&told[i], state);
+        printf("%-8s %-9s %-34s %-12s ", told[i].member.name, told[i].reached ? role : "unknown",
+               state, scn);
+        print_lag(f.known && f.connected != 0, f.transport_us, f.transport_bytes);
+        print_lag(f.known && f.connected != 0, f.apply_us, f.apply_bytes);
+        printf("%s\n", told[i].member.sql);
+        if (waits[0] != '\0')
+            printf("%-8s waits for %s\n", "", waits);
+        if (!told[i].reached)
+            printf("%-8s %s\n", "", told[i].why);
+    }
+}
+
+static void
+print_head(const struct told *told, int count)
+{
+    const struct told *p = primary_of(told, count);
+    char id[VALUE_MAX], inc[VALUE_MAX], mode[VALUE_MAX], synchronized[VALUE_MAX], k[VALUE_MAX];
+    const char *between = "";
+
+    if (p == NULL) {
+        puts("No member that answers is the primary.");
+        return;
+    }
+    value(p, "database_id", id);
+    value(p, "incarnation", inc);
+    value(p, "mode", mode);
+    value(p, "k", k);
+    value(p, "synchronized", synchronized);
+    printf("Database %s, incarnation %s, primary %s, %s", id, inc, p->member.name, mode);
+    if (strcmp(k, "0") != 0) {
+        printf(", ANY %s (", k);
+        for (int i = 0; i < count; i++)
+            if (told[i].member.listed) {
+                printf("%s%s", between, told[i].member.name);
+                between = ", ";
+            }
+        printf("): %s", strcmp(synchronized, "1") == 0 ? "synchronized" : "not synchronized");
+    }
+    putchar('\n');
+}
+
+/* ---- for programs -------------------------------------------------------------------------------
+ */
+
+static void
+print_string(const char *text)
+{
+    putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        if ((unsigned char)*text < 32)
+            printf("\\u%04x", (unsigned)*text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static void
+print_pair(const char *key, const char *text, const char *after)
+{
+    printf("\"%s\": ", key);
+    print_string(text);
+    fputs(after, stdout);
+}
+
+static void
+print_member(const struct told *t, const struct told *primary)
+{
+    static const char *const keys[] = { "role",        "state",   "follow",      "sync",
+                                        "incarnation", "primary", "visible_scn", "end_lsn",
+                                        "applied_lsn", "waits",   "database_id" };
+    struct figures f = figures_of(primary, t->member.name);
+    char text[VALUE_MAX];
+
+    fputs("    { ", stdout);
+    print_pair("name", t->member.name, ", ");
+    print_pair("guard", t->member.guard, ", ");
+    print_pair("sql", t->member.sql, ", ");
+    printf("\"listed\": %s, \"answers\": %s", t->member.listed ? "true" : "false",
+           t->reached ? "true" : "false");
+    for (size_t i = 0; t->reached && i < sizeof keys / sizeof *keys; i++) {
+        value(t, keys[i], text);
+        fputs(", ", stdout);
+        print_pair(keys[i], text, "");
+    }
+    if (f.known)
+        printf(", \"connected\": %s, \"transport_lag_bytes\": %" PRIu64
+               ", \"apply_lag_bytes\": %" PRIu64 ", \"transport_lag_us\": %" PRIu64
+               ", \"apply_lag_us\": %" PRIu64 ", \"age_us\": %" PRIu64,
+               f.connected != 0 ? "true" : "false", f.transport_bytes, f.apply_bytes,
+               f.transport_us, f.apply_us, f.age_us);
+    fputs(" }", stdout);
+}
+
+static void
+print_json(const struct told *told, int count)
+{
+    const struct told *p = primary_of(told, count);
+    char text[VALUE_MAX] = "", synchronized[VALUE_MAX] = "";
+
+    if (p != NULL) {
+        value(p, "mode", text);
+        value(p, "synchronized", synchronized);
+    }
+    fputs("{ ", stdout);
+    print_pair("primary", p != NULL ? p->member.name : "", ", ");
+    print_pair("mode", text, ", ");
+    printf("\"synchronized\": %s, \"members\": [\n",
+           strcmp(synchronized, "1") == 0 ? "true" : "false");
+    for (int i = 0; i < count; i++) {
+        print_member(&told[i], p);
+        puts(i + 1 < count ? "," : "");
+    }
+    puts("] }");
+}
+
+int
+command_status(struct env *env, int argc, char **argv)
+{
+    struct command_option o[] = { { "--at", NULL }, { "--key", NULL }, { "--json", "" } };
+    struct told *told = xcalloc(CALL_MEMBERS_MAX, sizeof *told);
+    struct call c;
+    int count = 0, rc = command_parse(argc, argv, o, 3, NULL, 0);
+
+    if (rc == 0)
+        rc = call_open(env, o[0].value, o[1].value, &c);
+    if (rc == 0)
+        count = gather(&c, told);
+    if (count < 0)
+        rc = count;
+    if (rc == 0 && o[2].value[0] != '\0') {
+        print_json(told, count);
+    } else if (rc == 0) {
+        print_head(told, count);
+        print_table(told, count);
+    }
+    release(told, count);
+    xfree(told);
+    return rc;
+}
+
+/* ---- branches -----------------------------------------------------------------------------------
+ */
+
+static void
+print_branches(const char *member, const char *text)
+{
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        unsigned inc, parent;
+        uint64_t from, to;
+        char reign[32];
+
+        if (sscanf(line, "%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%31[0-9a-f]", &inc, &parent, &from, &to,
+                   reign) == 5)
+            printf("%-8s incarnation %u: SCN %" PRIu64 " to %" PRIu64 ", reign %s\n", member, inc,
+                   from + 1, to, reign);
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+}
+
+int
+command_branches(struct env *env, int argc, char **argv)
+{
+    static const char *const words[] = { "branches" };
+    struct command_option o[] = { { "--at", NULL }, { "--key", NULL } };
+    struct call_member members[CALL_MEMBERS_MAX];
+    struct call c;
+    int count = 0, rc = command_parse(argc, argv, o, 2, NULL, 0);
+
+    if (rc == 0)
+        rc = call_open(env, o[0].value, o[1].value, &c);
+    if (rc == 0)
+        count = call_members(&c, members);
+    if (count < 0)
+        rc = count;
+    for (int i = 0; rc == 0 && i < count; i++) {
+        struct writer text;
+
+        wr_init(&text, 0);
+        if (call_run(&c, members[i].guard, words, 1, &text) == 0)
+            print_branches(members[i].name, (const char *)text.data);
+        else
+            printf("%-8s does not answer\n", members[i].name);
+        wr_fini(&text);
+    }
+    diag_clear();
+    return rc;
+}

@@ -1,0 +1,417 @@
+/* What the command line asks of a running node, over the guard port. Commands that change roles are
+ * the role machine's: one at a time, and its REPLY ends them.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/lsm/lsm.h"
+#include "engine/txn/follow.h"
+#include "node/node_int.h"
+
+enum { WORD_MAX = 256, TEXT_MAX = 1 << 16 };
+
+struct words {
+    uint32_t count;
+    char at[SHIP_ARGS_MAX][WORD_MAX];
+};
+
+static int
+reply(struct link *l, enum ship_reply_what what, int code, struct slice text)
+{
+    struct ship_reply r = { what, code, text };
+    struct writer w;
+    int rc;
+
+    wr_init(&w, ship_type_limit(SHIP_REPLY));
+    ship_reply_encode(&w, &r);
+    rc = wr_finish(&w);
+    if (rc == 0)
+        rc = link_send(l, SHIP_REPLY, wr_view(&w));
+    wr_fini(&w);
+    return rc;
+}
+
+static int
+reply_end(struct link *l, int code)
+{
+    const struct diag *d = diag_last();
+    char text[1024];
+
+    if (code == 0)
+        return reply(l, SHIP_REPLY_END, 0, slice(NULL, 0));
+    snprintf(text, sizeof text, "%s\n%s\n%s", d->message, d->detail, d->hint);
+    return reply(l, SHIP_REPLY_END, code, slice_str(text));
+}
+
+/* ---- telling ------------------------------------------------------------------------------------
+ */
+
+static void PRINTF_LIKE(2, 3) line(struct writer *w, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    wr_bytes(w, text, strlen(text));
+    wr_bytes(w, "\n", 1);
+}
+
+static void
+tell_members(struct node *n, struct writer *w)
+{
+    const struct role_register *r = &role_durable_state(n->role)->reg;
+
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct register_member *m = &r->members[i];
+
+        line(w, "%u\t%s\t%s\t%s\t%d\t%d", m->id, m->name, m->guard, m->sql, m->id == r->primary,
+             m->listed);
+    }
+}
+
+static const char *
+name_of(const struct role_register *r, member_id_t id)
+{
+    const struct register_member *m = register_member(r, id);
+
+    return m != NULL ? m->name : "";
+}
+
+static void
+tell_destinations(struct node *n, const struct role_register *r, struct writer *w)
+{
+    struct destination d[GATE_MEMBERS_MAX];
+    uint32_t count = destinations_list(n->destinations, env_boot_ns(n->env), d);
+
+    for (uint32_t i = 0; i < count; i++)
+        line(w, "destination=%s\t%d\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64,
+             name_of(r, d[i].member), d[i].connected && d[i].heard, d[i].transport_lag_bytes,
+             d[i].apply_lag_bytes, d[i].transport_lag_us, d[i].apply_lag_us, d[i].age_us);
+}
+
+static void
+tell_report(struct node *n, struct writer *w)
+{
+    const struct role_durable *d = role_durable_state(n->role);
+    const struct role_register *r = &d->reg;
+    struct role_status s;
+    struct redo_pos end = { 0 };
+
+    role_get_status(n->role, &s);
+    if (engine_end_of_log(n->engine, &end) != 0)
+        diag_clear();
+    line(w, "name=%s", n->conf->name);
+    line(w, "database_id=%016" PRIx64, engine_database_id(n->engine));
+    line(w, "role=%s", s.is_primary ? "primary" : "standby");
+    line(w, "state=%s", role_state_name(s.state));
+    line(w, "follow=%s", role_follow_name(s.follow));
+    line(w, "sync=%s", s.state == ROLE_OPEN ? role_sync_name(s.sync) : "");
+    line(w, "synchronized=%d", r->synchronized);
+    line(w, "primary=%s", name_of(r, r->primary));
+    line(w, "incarnation=%u", s.inc);
+    line(w, "mode=%s", register_mode_name(r->mode));
+    line(w, "k=%u", r->k);
+    line(w, "list=%u", register_list_count(r));
+    line(w, "visible_scn=%" PRIu64, engine_visible_scn(n->engine));
+    line(w, "end_lsn=%" PRIu64, end.lsn.v);
+    line(w, "applied_lsn=%" PRIu64, engine_applied(n->engine).v);
+    line(w, "waits=%s", s.waits != NULL ? s.waits : "");
+    if (s.is_primary)
+        tell_destinations(n, r, w);
+}
+
+/* A branch that nobody goes on from and that is not the one followed holds commits of its own. */
+static void
+tell_branches(struct node *n, struct writer *w)
+{
+    incarnation_t now = engine_incarnation(n->engine);
+    struct lineage l;
+
+    lineage_init(&l);
+    lsm_lineage(engine_lsm(n->engine), &l);
+    for (uint32_t i = 0; i < l.count; i++) {
+        const struct lineage_entry *e = &l.entries[i];
+        scn_t shared = lineage_part(&l, e->inc, now);
+        struct redo_pos end;
+
+        if (e->inc == now || shared == SCN_MAX ||
+            redo_end(engine_redo(n->engine), e->inc, &end) != 0) {
+            diag_clear();
+            continue;
+        }
+        if (end.scn > shared)
+            line(w, "%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%016" PRIx64, e->inc, e->parent, shared,
+                 end.scn, e->reign_id);
+    }
+    lineage_fini(&l);
+}
+
+/* ---- commands of roles --------------------------------------------------------------------------
+ */
+
+static int
+find_member(struct node *n, const char *name, member_id_t *id)
+{
+    const struct register_member *m =
+        register_member_named(&role_durable_state(n->role)->reg, name);
+
+    if (m == NULL)
+        return DIAG(ERR_UNDEFINED_OBJECT, "there is no member \"%s\"", name);
+    *id = m->id;
+    return 0;
+}
+
+static int
+need(const struct words *w, uint32_t count)
+{
+    return w->count >= count ? 0 : DIAG(ERR_USAGE, "the command \"%s\" lacks words", w->at[0]);
+}
+
+static int
+do_switchover(struct node *n, const struct words *w, uint64_t now)
+{
+    member_id_t id = 0;
+    int rc = need(w, 2);
+
+    if (rc == 0)
+        rc = find_member(n, w->at[1], &id);
+    return rc != 0 ? rc : role_switchover(n->role, now, id, &n->pending);
+}
+
+static int
+do_failover(struct node *n, const struct words *w, uint64_t now)
+{
+    unsigned flags = 0;
+
+    for (uint32_t i = 1; i < w->count; i++) {
+        if (strcmp(w->at[i], "fenced") == 0)
+            flags |= ROLE_FAILOVER_FENCED;
+        else if (strcmp(w->at[i], "accept-loss") == 0)
+            flags |= ROLE_FAILOVER_ACCEPT_LOSS;
+        else
+            return DIAG(ERR_USAGE, "failover does not know \"%s\"", w->at[i]);
+    }
+    return role_failover(n->role, now, flags, &n->pending);
+}
+
+/* protect MODE K NAME … */
+static int
+do_protect(struct node *n, const struct words *w, uint64_t now)
+{
+    member_id_t list[REGISTER_MEMBERS_MAX];
+    enum register_mode mode;
+    uint32_t count = 0;
+    long k;
+    int rc = need(w, 3);
+
+    if (rc != 0)
+        return rc;
+    mode = strcmp(w->at[1], "availability") == 0 ? REGISTER_AVAILABILITY : REGISTER_PERFORMANCE;
+    if (mode == REGISTER_PERFORMANCE && strcmp(w->at[1], "performance") != 0)
+        return DIAG(ERR_NOT_SUPPORTED, "the protection mode \"%s\" is not supported", w->at[1]);
+    k = strtol(w->at[2], NULL, 10);
+    for (uint32_t i = 3; i < w->count && rc == 0; i++) {
+        if (count == REGISTER_MEMBERS_MAX)
+            return DIAG(ERR_LIMIT, "the list is too long");
+        rc = find_member(n, w->at[i], &list[count++]);
+    }
+    if (rc == 0 && (k < 0 || k > (long)count || (k == 0) != (count == 0)))
+        rc = DIAG(ERR_USAGE, "%ld of a list of %u cannot be asked to acknowledge", k, count);
+    return rc != 0 ? rc : role_protect(n->role, now, mode, (uint8_t)k, list, count, &n->pending);
+}
+
+static int
+do_add(struct node *n, const struct words *w, uint64_t now)
+{
+    int rc = need(w, 4);
+
+    return rc != 0 ? rc
+                   : role_add_member(n->role, now, w->at[1], w->at[2], w->at[3], &n->command_member,
+                                     &n->pending);
+}
+
+static int
+do_drop(struct node *n, const struct words *w, uint64_t now)
+{
+    member_id_t id = 0;
+    int rc = need(w, 2);
+
+    if (rc == 0)
+        rc = find_member(n, w->at[1], &id);
+    return rc != 0 ? rc : role_drop_member(n->role, now, id, &n->pending);
+}
+
+static int
+do_reinstate(struct node *n, const struct words *w, uint64_t now)
+{
+    (void)w;
+    return role_reinstate(n->role, now, &n->pending);
+}
+
+static const struct role_word {
+    const char *name;
+    int (*run)(struct node *n, const struct words *w, uint64_t now);
+    bool ends_at_once; /* the machine sends no REPLY */
+} role_words[] = {
+    { "switchover", do_switchover, false },
+    { "failover", do_failover, false },
+    { "protect", do_protect, false },
+    { "add", do_add, false },
+    { "drop", do_drop, false },
+    { "reinstate", do_reinstate, true },
+};
+
+/* The register that a new member begins with, in hexadecimal, behind its id. */
+static void
+tell_admitted(struct node *n, struct link *l)
+{
+    struct writer reg, text;
+    char digits[24];
+
+    wr_init(&reg, 0);
+    wr_init(&text, 0);
+    register_encode(&reg, &role_durable_state(n->role)->reg);
+    snprintf(digits, sizeof digits, "%u\n", n->command_member);
+    wr_bytes(&text, digits, strlen(digits));
+    for (size_t i = 0; i < reg.size; i++) {
+        snprintf(digits, sizeof digits, "%02x", reg.data[i]);
+        wr_bytes(&text, digits, 2);
+    }
+    if (reply(l, SHIP_REPLY_TEXT, 0, wr_view(&text)) != 0)
+        diag_clear();
+    wr_fini(&text);
+    wr_fini(&reg);
+}
+
+void
+node_command_ended(struct node *n, const struct role_action *a)
+{
+    struct link *l = n->command_link;
+
+    n->command_link = NULL;
+    if (l == NULL)
+        return;
+    if (a->code == 0 && a->command == ROLE_CMD_ADD)
+        tell_admitted(n, l);
+    if (a->code == 0 && a->text[0] != '\0' && a->command != ROLE_CMD_ADD &&
+        reply(l, SHIP_REPLY_TEXT, 0, slice_str(a->text)) != 0)
+        diag_clear();
+    if (a->code != 0)
+        (void)DIAG(a->code, "%s", a->text);
+    if (reply_end(l, a->code) != 0)
+        diag_clear();
+}
+
+static int
+run_role_word(struct node *n, struct link *l, const struct role_word *word, const struct words *w)
+{
+    int rc;
+
+    if (n->command_link != NULL)
+        return reply_end(l, DIAG(ERR_OBJECT_IN_USE, "another command is under way"));
+    n->command_link = l;
+    node_tell_log(n);
+    rc = word->run(n, w, env_boot_ns(n->env));
+    node_act_soon(n);
+    if (rc == 0 && !word->ends_at_once)
+        return 0; /* node_command_ended answers; perhaps it has */
+    if (n->command_link == l)
+        n->command_link = NULL;
+    return reply_end(l, rc);
+}
+
+/* ---- the handler of links -----------------------------------------------------------------------
+ */
+
+static int
+decode_words(struct slice body, struct words *w)
+{
+    struct ship_command c;
+    int rc = ship_command_decode(body, &c);
+
+    if (rc != 0)
+        return rc;
+    w->count = c.count;
+    for (uint32_t i = 0; i < c.count; i++) {
+        if (c.words[i].size >= WORD_MAX)
+            return DIAG(ERR_LIMIT, "a word of a command is too long");
+        memcpy(w->at[i], c.words[i].data, c.words[i].size);
+        w->at[i][c.words[i].size] = '\0';
+    }
+    return w->count > 0 ? 0 : DIAG(ERR_PROTOCOL, "a command without words");
+}
+
+static int
+run_words(struct node *n, struct link *l, const struct words *w)
+{
+    static const struct {
+        const char *name;
+        void (*tell)(struct node *n, struct writer *w);
+    } telling[] = { { "members", tell_members },
+                    { "report", tell_report },
+                    { "branches", tell_branches } };
+    struct writer text;
+    int rc;
+
+    for (size_t i = 0; i < sizeof role_words / sizeof *role_words; i++)
+        if (strcmp(w->at[0], role_words[i].name) == 0)
+            return run_role_word(n, l, &role_words[i], w);
+    for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
+        if (strcmp(w->at[0], telling[i].name) != 0)
+            continue;
+        wr_init(&text, TEXT_MAX);
+        telling[i].tell(n, &text);
+        rc = reply(l, SHIP_REPLY_TEXT, 0, wr_view(&text));
+        wr_fini(&text);
+        return rc != 0 ? rc : reply_end(l, 0);
+    }
+    return reply_end(
+        l, DIAG(ERR_NOT_SUPPORTED, "this node does not know the command \"%s\"", w->at[0]));
+}
+
+static int
+command_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
+{
+    struct node *n = arg;
+    struct words *w;
+    int rc;
+
+    if (h->type != SHIP_COMMAND)
+        return DIAG(ERR_PROTOCOL, "a command line does not send messages of type %s",
+                    ship_type_name(h->type));
+    w = xcalloc(1, sizeof *w);
+    rc = decode_words(body, w);
+    if (rc == 0)
+        rc = run_words(n, l, w);
+    xfree(w);
+    return rc;
+}
+
+static void
+command_up(void *arg, struct link *l)
+{
+    (void)arg;
+    (void)l;
+}
+
+static void
+command_down(void *arg, struct link *l, int code)
+{
+    struct node *n = arg;
+
+    (void)code;
+    if (n->command_link == l)
+        n->command_link = NULL;
+}
+
+void
+node_serve_commands(struct node *n, struct link_handler *out)
+{
+    *out = (struct link_handler){ command_up, command_message, command_down, n };
+}
