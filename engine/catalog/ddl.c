@@ -266,6 +266,61 @@ insert_index_constraint(struct ddl *d, oid_t table, oid_t schema, const struct d
     return rc;
 }
 
+/* An index's columns are those of its table, numbered from 1 and named as they were. */
+static int
+insert_index_attributes(struct ddl *d, oid_t table, oid_t index, const struct ddl_index *ix)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < ix->key_count && rc == 0; i++) {
+        struct datum keys[2] = { datum_int(table), datum_int((int64_t)ix->keys[i].column + 1) };
+        struct datum *row = ddl_row(d, SYS_ATTRIBUTE);
+
+        txn_command_done(d->txn);
+        rc = sys_get(d->catalog, d->txn, SYS_ATTRIBUTE, keys, NULL, &d->arena, row);
+        if (rc != 0)
+            return DIAG(ERR_INTERNAL, "index \"%s\" has a column that is not there", ix->name);
+        row[ATT_RELID] = datum_int(index);
+        row[ATT_NUM] = datum_int((int64_t)i + 1);
+        row[ATT_NOTNULL] = row[ATT_HASDEF] = row[ATT_HASMISSING] = datum_bool(false);
+        row[ATT_IDENTITY] = datum_int(0);
+        row[ATT_RDMISSING] = datum_null();
+        rc = sys_insert(d->catalog, d->txn, SYS_ATTRIBUTE, row);
+    }
+    return rc;
+}
+
+int
+ddl_update_index_attributes(struct ddl *d, const struct cat_table *table, uint32_t column)
+{
+    struct datum keys[2] = { datum_int(table->oid), datum_int((int64_t)column + 1) };
+    struct datum *of_table = ddl_row(d, SYS_ATTRIBUTE), *row = ddl_row(d, SYS_ATTRIBUTE);
+    int rc;
+
+    txn_command_done(d->txn);
+    rc = sys_get(d->catalog, d->txn, SYS_ATTRIBUTE, keys, NULL, &d->arena, of_table);
+    for (uint32_t i = 0; i < table->index_count && rc == 0; i++) {
+        const struct cat_index *ix = &table->indexes[i];
+
+        for (uint32_t k = 0; k < ix->key_count && rc == 0; k++) {
+            if (ix->keys[k].column != column)
+                continue;
+            keys[0] = datum_int(ix->oid);
+            keys[1] = datum_int((int64_t)k + 1);
+            rc = sys_get(d->catalog, d->txn, SYS_ATTRIBUTE, keys, NULL, &d->arena, row);
+            if (rc != 0)
+                break;
+            row[ATT_NAME] = of_table[ATT_NAME];
+            row[ATT_TYPID] = row[ATT_RDTYPE] = of_table[ATT_TYPID];
+            row[ATT_TYPMOD] = of_table[ATT_TYPMOD];
+            rc = sys_update(d->catalog, d->txn, SYS_ATTRIBUTE, row);
+        }
+        if (rc == ERR_NOT_FOUND)
+            rc = 0; /* dropped by this very statement */
+    }
+    return rc;
+}
+
 int
 ddl_insert_index(struct ddl *d, oid_t table, oid_t schema, oid_t owner, const struct ddl_index *ix,
                  bool primary, tree_id_t tree, oid_t *oid)
@@ -292,6 +347,8 @@ ddl_insert_index(struct ddl *d, oid_t table, oid_t schema, oid_t owner, const st
     row[IND_IMMEDIATE] = row[IND_VALID] = row[IND_READY] = row[IND_LIVE] = datum_bool(true);
     fill_index_keys(d, row, ix);
     rc = sys_insert(d->catalog, d->txn, SYS_INDEX, row);
+    if (rc == 0)
+        rc = insert_index_attributes(d, table, *oid, ix);
     if (rc == 0 && (primary || ix->is_constraint))
         rc = insert_index_constraint(d, table, schema, ix, primary, *oid);
     return rc;

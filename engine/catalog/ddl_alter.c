@@ -193,6 +193,8 @@ change_column(struct catalog *c, struct txn *t, const struct cat_table *table, u
     }
     if (rc == 0)
         rc = sys_update(c, t, SYS_ATTRIBUTE, row);
+    if (rc == 0 && k->name != NULL)
+        rc = ddl_update_index_attributes(&d, table, column);
     if (rc == 0)
         rc = ddl_touch(&d, table->oid);
     ddl_end(&d);

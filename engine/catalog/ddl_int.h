@@ -54,6 +54,9 @@ int ddl_insert_index(struct ddl *d, oid_t table, oid_t schema, oid_t owner,
                      const struct ddl_index *ix, bool primary, tree_id_t tree, oid_t *oid);
 MUST_CHECK
 int ddl_drop_constraint_of_index(struct ddl *d, const struct cat_table *table, oid_t index);
+/* A column's new name and type, in the indexes that `table` had. */
+MUST_CHECK
+int ddl_update_index_attributes(struct ddl *d, const struct cat_table *table, uint32_t column);
 MUST_CHECK
 int ddl_delete_all(struct ddl *d, enum systable_id id, int index, oid_t key);
 

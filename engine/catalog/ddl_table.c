@@ -83,6 +83,8 @@ drop_index_rows(struct ddl *d, const struct cat_index *ix)
     if (ix->tree != 0)
         rc = txn_tree_drop(d->txn, ix->tree);
     if (rc == 0)
+        rc = ddl_delete_all(d, SYS_ATTRIBUTE, -1, ix->oid);
+    if (rc == 0)
         rc = sys_delete(d->catalog, d->txn, SYS_INDEX, key);
     if (rc == 0)
         rc = sys_delete(d->catalog, d->txn, SYS_CLASS, class);
@@ -204,6 +206,8 @@ retype_columns(struct ddl *d, const struct cat_table *table, const struct ddl_co
         row[ATT_RDMISSING] = datum_null();
         row[ATT_HASMISSING] = datum_bool(false);
         rc = sys_update(d->catalog, d->txn, SYS_ATTRIBUTE, row);
+        if (rc == 0)
+            rc = ddl_update_index_attributes(d, table, i);
     }
     return rc;
 }

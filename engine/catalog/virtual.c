@@ -1,6 +1,7 @@
 /* Rows of virtual tables, made from the registries of types and functions, or from stored rows.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/catalog/catalog_int.h"
@@ -292,6 +293,35 @@ index_row(struct sys_virtual *v, const struct datum *in)
     return 0;
 }
 
+/* Whose column a sequence belongs to is among its options: {owned_by=table.column}. */
+static int
+depend_row(struct sys_virtual *v, const struct datum *in)
+{
+    const struct read_moment *m = v->set->has_moment ? &v->set->moment : NULL;
+    struct datum *row = row_of(v, SYS_DEPEND);
+    struct datum *column = ARENA_ARRAY(v->arena, struct datum, ATT_COUNT);
+    struct datum keys[2];
+    unsigned table, number;
+    int rc;
+
+    if (in[CLASS_KIND].i != CAT_SEQUENCE || in[CLASS_OPTIONS].is_null ||
+        sscanf(type_out_str(TYPE_TEXT_ARRAY, NULL, v->arena, &in[CLASS_OPTIONS]),
+               "{owned_by=%u.%u}", &table, &number) != 2)
+        return 0;
+    keys[0] = datum_int(table);
+    keys[1] = datum_int(number);
+    rc = sys_get(v->catalog, v->txn, SYS_ATTRIBUTE, keys, m, v->arena, column);
+    if (rc != 0)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    row[0] = row[3] = datum_int(systable_get(SYS_CLASS)->oid);
+    row[1] = in[CLASS_OID];
+    row[2] = datum_int(0);
+    row[4] = keys[0];
+    row[5] = keys[1];
+    row[6] = datum_int(column[ATT_IDENTITY].i != 0 ? 'i' : 'a');
+    return v->fn(v->arg, row);
+}
+
 int
 sys_virtual_rows(struct sys_virtual *v, enum systable_id id)
 {
@@ -316,6 +346,8 @@ sys_virtual_rows(struct sys_virtual *v, enum systable_id id)
         return each_row(v, SYS_CLASS, table_row);
     case SYS_INDEXES:
         return each_row(v, SYS_INDEX, index_row);
+    case SYS_DEPEND:
+        return each_row(v, SYS_CLASS, depend_row);
     default:
         return 0; /* what it lists does not exist here yet */
     }

@@ -439,6 +439,8 @@ add_fk(struct ddl_run *d, const struct cat_table *t, const struct ast_constraint
     oid_t oid, table = t->oid;
     int rc = find_ref(d, t, c, &ref);
 
+    if (rc == 0 && (fk.on_delete == CAT_FK_SET_DEFAULT || fk.on_update == CAT_FK_SET_DEFAULT))
+        rc = DIAG(ERR_NOT_SUPPORTED, "ON DELETE or UPDATE SET DEFAULT is not supported");
     if (rc == 0)
         rc = fk_columns(d, t, c->columns, column, &fk.columns, &fk.column_count);
     if (rc == 0)

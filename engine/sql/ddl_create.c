@@ -464,7 +464,7 @@ fill_table(struct ddl_run *d, struct shared_plan *p, oid_t oid, uint64_t *rows)
         return rc;
     arena_init(&arena, &d->s->memory);
     while ((rc = exec_next(x, &b)) == 0) {
-        struct write_target w = { &ctx, t, &arena };
+        struct write_target w = { .ctx = &ctx, .table = t, .arena = &arena };
 
         arena_reset(&arena);
         rc = insert_batch(&w, b);

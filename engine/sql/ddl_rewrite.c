@@ -41,7 +41,7 @@ static int
 rewrite_cb(void *arg, struct slice key, const struct datum *values)
 {
     struct rewrite *w = arg;
-    struct write_target target = { w->ctx, w->to, &w->arena };
+    struct write_target target = { .ctx = w->ctx, .table = w->to, .arena = &w->arena };
     const struct cat_index *conflict = NULL;
     enum write_outcome outcome = WRITE_DONE;
     struct slice existing;

@@ -184,10 +184,17 @@ int range_keys(const struct eval *v, const struct plan_range *r, const struct ke
 MUST_CHECK
 int table_decode(const struct cat_table *t, struct slice key, struct slice row, struct arena *a,
                  struct datum *values);
+/* Foreign keys that did not hold when a row was written and may at the statement's end. */
+struct fk_later {
+    struct arena arena;
+    struct fk_check *first, **last;
+};
 struct write_target {
     const struct exec_ctx *ctx;
     const struct cat_table *table;
     struct arena *arena;
+    struct fk_later *later; /* NULL: foreign keys hold at once, or it is an error */
+    bool in_cascade;        /* the write follows from a foreign key's action */
 };
 enum write_outcome { WRITE_DONE, WRITE_EXISTS, WRITE_GONE };
 /* Inserts a row with its index entries. conflict_ok: a duplicate gives WRITE_EXISTS with
@@ -216,6 +223,11 @@ int fk_check_row(const struct write_target *w, const struct datum *old, const st
 MUST_CHECK
 int fk_check_referenced(const struct write_target *w, const struct datum *old,
                         const struct datum *values);
+void fk_later_init(struct fk_later *l, struct budget *memory);
+void fk_later_fini(struct fk_later *l);
+/* At the statement's end, once: all that was put off holds. */
+MUST_CHECK
+int fk_check_later(const struct write_target *w);
 
 /* exec_ddl.c */
 MUST_CHECK

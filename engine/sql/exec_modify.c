@@ -11,6 +11,7 @@
 struct modify {
     const struct plan_modify *plan;
     struct write_target w;
+    struct fk_later later;
     struct arena row; /* emptied after each row */
     bool done;
     struct row_list *returned; /* RETURNING */
@@ -273,8 +274,10 @@ modify_all(struct exec_node *n, struct modify *s)
         if (rc != 0)
             return rc;
     }
-    s->done = rc == ERR_END;
-    return s->done ? 0 : rc;
+    if (rc == ERR_END)
+        rc = fk_check_later(&s->w);
+    s->done = rc == 0;
+    return rc;
 }
 
 static int
@@ -304,6 +307,7 @@ modify_close(struct exec_node *n)
 
     row_list_free(s->returned);
     arena_fini(&s->row);
+    fk_later_fini(&s->later);
 }
 
 int
@@ -314,9 +318,10 @@ modify_init(struct exec_node *n)
     uint32_t width = p->table->column_count;
 
     s->plan = p;
-    s->w = (struct write_target){ &n->x->ctx, p->table, &s->row };
+    s->w = (struct write_target){ &n->x->ctx, p->table, &s->row, &s->later, false };
     s->input_width = (uint32_t)n->child[0]->plan->column_count;
     arena_init(&s->row, n->x->ctx.memory);
+    fk_later_init(&s->later, n->x->ctx.memory);
     s->input = ARENA_ARRAY(&n->x->arena, struct datum, s->input_width + 1);
     s->old = ARENA_ARRAY(&n->x->arena, struct datum, width + 1);
     s->values = ARENA_ARRAY(&n->x->arena, struct datum, width + 1);
@@ -439,6 +444,7 @@ lock_rows_init(struct exec_node *n)
     s->input_width = (uint32_t)n->child[0]->plan->column_count;
     s->input = ARENA_ARRAY(&n->x->arena, struct datum, s->input_width + 1);
     arena_init(&s->row, n->x->ctx.memory);
+    fk_later_init(&s->later, n->x->ctx.memory);
     n->state = s;
     n->next = lock_rows_next;
     n->rescan = lock_rows_rescan;

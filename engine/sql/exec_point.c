@@ -398,7 +398,7 @@ point_insert(struct point *x, uint64_t *rows)
     const struct plan_modify *m = &x->p->top->u.modify;
     const struct plan_node *source = x->p->top->child[0];
     const struct plan_values *p = &source->u.values;
-    struct write_target w = { x->ctx, x->p->table, x->arena };
+    struct write_target w = { .ctx = x->ctx, .table = x->p->table, .arena = x->arena };
     struct datum *input = ARENA_ARRAY(x->arena, struct datum, p->column_count + 1);
     struct datum *values = ARENA_ARRAY(x->arena, struct datum, x->p->table->column_count + 1);
     struct eval v = x->eval;
@@ -428,7 +428,8 @@ change_once(struct point *x, struct slice key, const struct txn_row *row, bool *
 {
     const struct plan_modify *m = &x->p->top->u.modify;
     const struct cat_table *t = x->p->table;
-    struct write_target w = { x->ctx, t, x->arena };
+    struct fk_later later;
+    struct write_target w = { x->ctx, t, x->arena, &later, false };
     struct datum *old = ARENA_ARRAY(x->arena, struct datum, t->column_count + 1);
     struct datum *values = ARENA_ARRAY(x->arena, struct datum, t->column_count + 1);
     bool is_delete = x->p->top->kind == PLAN_DELETE;
@@ -438,6 +439,7 @@ change_once(struct point *x, struct slice key, const struct txn_row *row, bool *
         return rc;
     rc = decode(x, &x->p->all, x->p->all_columns, t->column_count, key, row->value, old);
     memcpy(values, old, t->column_count * sizeof *values);
+    fk_later_init(&later, x->ctx->memory);
     for (int32_t i = 0; i < m->value_count && rc == 0; i++)
         rc = eval_row(&x->eval, m->values[i].value, &values[m->values[i].column]);
     if (rc == 0 && !is_delete)
@@ -449,6 +451,9 @@ change_once(struct point *x, struct slice key, const struct txn_row *row, bool *
                        : write_update(&w, key, row, old, values, m->sets_key || m->ref_count > 0);
     if (rc == 0)
         rc = fk_check_referenced(&w, old, is_delete ? NULL : values);
+    if (rc == 0)
+        rc = fk_check_later(&w);
+    fk_later_fini(&later);
     return rc;
 }
 
