@@ -199,6 +199,12 @@ role_peer(struct role *r, member_id_t id)
     return p;
 }
 
+bool
+role_peer_awaited(const struct role *r, uint64_t now, const struct role_peer *p)
+{
+    return !p->down || now - r->elect.since_ns < r->config.times.retry_ns;
+}
+
 void
 role_saw(struct role *r, incarnation_t inc)
 {
@@ -541,6 +547,8 @@ role_on_message(struct role *r, uint64_t now, const struct role_message *m,
 void
 role_on_link(struct role *r, uint64_t now, member_id_t member, bool up, struct role_actions *out)
 {
+    if (register_member(&r->d.reg, member) != NULL)
+        role_peer(r, member)->down = !up;
     if (!up) {
         if (r->heard_primary == member)
             r->heard_primary = 0;

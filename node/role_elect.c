@@ -26,7 +26,7 @@ send_canvass(struct role *r, uint64_t now, struct role_actions *out)
     m.reg = r->d.reg;
     for (uint32_t i = 0; i < r->d.reg.member_count; i++)
         role_send(r, r->d.reg.members[i].id, &m, out);
-    r->elect.next_ns = now + r->config.times.heartbeat_ns;
+    r->elect.next_ns = now + r->config.times.retry_ns;
 }
 
 static void
@@ -46,8 +46,12 @@ canvass_step(struct role *r, uint64_t now, struct role_actions *out)
     for (uint32_t i = 0; i < r->peer_count; i++) {
         const struct role_peer *p = &r->peers[i];
 
-        if (!p->opined || register_member(&r->d.reg, p->id) == NULL)
+        if (register_member(&r->d.reg, p->id) == NULL || p->id == r->config.self)
             continue;
+        if (!p->opined) {
+            answers += !role_peer_awaited(r, now, p); /* none will come */
+            continue;
+        }
         answers++;
         if (!p->agrees && p->why == ROLE_WHY_PRIMARY_LIVES) {
             role_note(out, ROLE_WARNING, "failover refused: member %u is or hears a live primary",
@@ -200,10 +204,11 @@ role_stand(struct role *r, uint64_t now, enum role_reason reason, unsigned flags
 
 /* Everybody who was asked has answered, one way or the other. */
 static bool
-all_answered(const struct role *r)
+all_answered(const struct role *r, uint64_t now)
 {
     for (uint32_t i = 0; i < r->peer_count; i++)
-        if (r->peers[i].asked && !r->peers[i].promised && !r->peers[i].refused)
+        if (r->peers[i].asked && !r->peers[i].promised && !r->peers[i].refused &&
+            role_peer_awaited(r, now, &r->peers[i]))
             return false;
     return true;
 }
@@ -221,7 +226,7 @@ has_quorum(struct role *r, uint64_t now)
         (role_mutant(r, ROLE_MUTANT_RESTART_OPENS) && e->reason == ROLE_REASON_RESTART))
         return true;
     if ((e->flags & ROLE_FAILOVER_FENCED) == 0 ||
-        (!all_answered(r) && now - e->since_ns < r->config.times.canvass_ns))
+        (!all_answered(r, now) && now - e->since_ns < r->config.times.canvass_ns))
         return false;
     e->by_one_leg = true;
     return (e->flags & ROLE_FAILOVER_ACCEPT_LOSS) != 0 ||

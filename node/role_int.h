@@ -26,6 +26,7 @@ struct role_peer {
     bool opined, agrees;
     enum role_why why;
     bool asked, promised, refused;
+    bool down; /* its link went down and has not come up: it cannot answer */
     incarnation_t reg_inc; /* with its promise */
     struct role_log log;
 };
@@ -133,6 +134,8 @@ uint64_t role_jitter(struct role *r, uint64_t lo_ns, uint64_t hi_ns);
 void role_move(struct role *r, enum role_state to);
 void role_sync_move(struct role *r, enum role_sync to);
 void role_follow_move(struct role *r, enum role_follow to);
+/* An election still waits for its answer: one whose link is down is given a moment to come back. */
+bool role_peer_awaited(const struct role *r, uint64_t now, const struct role_peer *p);
 struct role_peer *role_peer(struct role *r, member_id_t id); /* made when it is not there */
 const struct role_peer *role_peer_find(const struct role *r, member_id_t id); /* or NULL */
 void role_saw(struct role *r, incarnation_t inc);
