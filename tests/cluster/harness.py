@@ -8,6 +8,7 @@ gone when the block ends.
 
 Python 3 and psycopg2 from Debian; SPDX-License-Identifier: Apache-2.0
 """
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,7 @@ class Place:
     def __init__(self, keep=False):
         self.keep = keep
         self.nodes = []
+        self.first = None  # whose key the commands use
 
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix='redoubt-')
@@ -76,24 +78,42 @@ class Place:
             shutil.rmtree(self.dir, ignore_errors=True)
 
     def node(self, name):
-        node = Node(name, os.path.join(self.dir, name))
+        node = Node(self, name, os.path.join(self.dir, name))
+        self.first = self.first or node
         self.nodes.append(node)
         return node
 
 
 class Node:
-    def __init__(self, name, directory):
-        self.name, self.dir = name, directory
+    def __init__(self, place, name, directory):
+        self.place, self.name, self.dir = place, name, directory
         self.sql_port, self.guard_port = free_ports(2)
         self.process = None
 
     # ---- the program -------------------------------------------------------------------------
 
     def command(self, *words, check=True):
-        done = subprocess.run([os.path.join(BIN, 'redoubt'), *words], capture_output=True, text=True)
+        env = dict(os.environ, REDOUBT_AT=self.guard(),
+                   REDOUBT_KEY=os.path.join(self.place.first.dir, 'cluster.key'))
+        done = subprocess.run([os.path.join(BIN, 'redoubt'), *words], capture_output=True, text=True,
+                              env=env)
         if check and done.returncode != 0:
             raise Failure(f'redoubt {" ".join(words)}: {done.stderr.strip()}')
         return done
+
+    def guard(self):
+        return f'127.0.0.1:{self.guard_port}'
+
+    def join(self, other):
+        """Becomes a standby of the configuration that `other` belongs to."""
+        self.command('join', self.dir, '--name', self.name, '--from', other.guard(),
+                     '--sql', f'127.0.0.1:{self.sql_port}', '--guard', self.guard())
+
+    def status(self):
+        """What this node answers to redoubt status, by member."""
+        told = json.loads(self.command('status', '--json').stdout)
+        told['member'] = {m['name']: m for m in told['members']}
+        return told
 
     def init(self):
         self.command('init', self.dir, '--name', self.name,
@@ -101,12 +121,12 @@ class Node:
                      '--guard', f'127.0.0.1:{self.guard_port}')
 
     def start(self, wait=True):
-        log = open(os.path.join(self.dir, 'out.log'), 'ab')
+        log = open(self.dir + '.log', 'ab')
         self.process = subprocess.Popen([os.path.join(BIN, 'redoubtd'), self.dir],
                                         stdout=log, stderr=log)
         log.close()
         if wait:
-            self.wait_writable()
+            self.wait_writable() if wait is True else self.wait_answers()
 
     def wait_writable(self):
         def writable():
@@ -116,6 +136,23 @@ class Node:
             except psycopg2.Error:
                 return False
         wait_until(writable, f'{self.name} takes writes')
+
+    def wait_answers(self):
+        def answers():
+            expect(self.process.poll() is None, f'{self.name} ended by itself')
+            try:
+                return self.value('select 1') == 1
+            except psycopg2.Error:
+                return False
+        wait_until(answers, f'{self.name} answers')
+
+    def wait_scn(self, scn):
+        """Until what was committed at `scn` is seen here."""
+        wait_until(lambda: self.value('select current_scn from v$database') >= scn,
+                   f'{self.name} shows SCN {scn}')
+
+    def scn(self):
+        return self.value('select current_scn from v$database')
 
     def kill(self):
         """kill -9."""
@@ -135,7 +172,7 @@ class Node:
             self.process.wait()
 
     def show_log(self):
-        path = os.path.join(self.dir, 'out.log')
+        path = self.dir + '.log'
         if os.path.exists(path):
             with open(path, errors='replace') as f:
                 print(f'--- last lines of {self.name}:\n' + ''.join(f.readlines()[-25:]))
@@ -235,6 +272,20 @@ class Ledger:
         expect(not lost, f'{len(lost)} acknowledged commits are lost, such as {sorted(lost)[:5]}')
         expect(not invented, f'rows nobody wrote: {sorted(invented)[:5]}')
         return len(self.told)
+
+
+def multi_host(nodes):
+    """A connection string that finds whoever is the primary."""
+    return ('host=' + ','.join('127.0.0.1' for _ in nodes) +
+            ' port=' + ','.join(str(n.sql_port) for n in nodes) +
+            ' user=redoubt dbname=redoubt target_session_attrs=read-write')
+
+
+def follows(node, incarnation=None):
+    """The node follows, in that incarnation or a later one."""
+    m = node.status()['member'][node.name]
+    return (m['answers'] and m['role'] == 'standby' and m['follow'] == 'live' and
+            int(m['incarnation']) >= (incarnation or 0))
 
 
 def bank_consistent(node):
