@@ -317,6 +317,8 @@ void lsm_trees_edit(struct lsm *l, struct manifest_edit *e, struct lsn floor);
 /* Trees that are not removed; all of them, since a removed one may come back. xfree it. */
 size_t lsm_tree_snapshot(struct lsm *l, struct lsm_tree ***out);
 size_t lsm_tree_snapshot_all(struct lsm *l, struct lsm_tree ***out);
+/* By a transaction that committed on the branch followed. */
+bool lsm_tree_is_dropped(struct lsm_tree *t);
 
 /* ---- lsm_status.c -----------------------------------------------------------------------------
  */
@@ -479,8 +481,9 @@ void lsm_job_end(struct lsm_job *job, bool installed);
  * ERR_NOT_FOUND (not recorded): nothing to do. */
 MUST_CHECK
 int lsm_pick(struct lsm_job *job, uint64_t pick);
-/* How many bytes compaction owes on a view, and whether there is something to do now. */
-uint64_t lsm_pick_debt(struct lsm *l, const struct lsm_view *v, bool *due);
+/* How many bytes compaction owes on a view, and whether there is something to do now. A dropped
+ * tree owes nothing: its files go when the horizon has passed. */
+uint64_t lsm_pick_debt(struct lsm_tree *t, const struct lsm_view *v, bool *due);
 
 /* ---- lsm_work.c -------------------------------------------------------------------------------
  */
@@ -488,6 +491,7 @@ uint64_t lsm_pick_debt(struct lsm *l, const struct lsm_view *v, bool *due);
 void lsm_work_queue(struct lsm_tree *t); /* somebody should look at the tree */
 void lsm_work_wake(struct lsm *l);
 int lsm_work_throttle(void *arg, size_t bytes);
+void lsm_work_note_debt(struct lsm_tree *t, uint64_t debt);
 void lsm_work_note_flush(struct lsm *l, uint64_t bytes, uint64_t ns);
 
 #endif

@@ -111,11 +111,15 @@ make_plan(const struct lsm *l, const struct lsm_view *v, struct plan *p)
 }
 
 uint64_t
-lsm_pick_debt(struct lsm *l, const struct lsm_view *v, bool *due)
+lsm_pick_debt(struct lsm_tree *t, const struct lsm_view *v, bool *due)
 {
     struct plan p;
 
-    *due = make_plan(l, v, &p);
+    *due = make_plan(t->lsm, v, &p);
+    if (!p.fold && lsm_tree_is_dropped(t)) {
+        *due = false;
+        return 0;
+    }
     return p.debt;
 }
 

@@ -218,6 +218,21 @@ lsm_tree_drop(struct lsm *l, tree_id_t id, stamp_t stamp)
 }
 
 bool
+lsm_tree_is_dropped(struct lsm_tree *t)
+{
+    struct lsm *l = t->lsm;
+    bool dropped = false;
+    scn_t scn;
+
+    env_mutex_lock(&l->state);
+    for (uint32_t i = 0; i < t->drop_count && !dropped; i++)
+        dropped = t->drops[i].tag == atomic_load(&l->branch) &&
+                  lsm_stamp_status(&l->host, t->drops[i].stamp, &scn) == LSM_COMMITTED;
+    env_mutex_unlock(&l->state);
+    return dropped;
+}
+
+bool
 lsm_trees_need(struct lsm *l, incarnation_t inc, struct lsn lsn)
 {
     uint64_t from;
@@ -420,6 +435,7 @@ empty_tree(struct lsm *l, struct lsm_tree *t)
     t->flushed.count = 0;
     t->reread_count = 0; /* its marks in the manifest go with their stretches */
     env_mutex_unlock(&l->state);
+    lsm_work_note_debt(t, 0);
 }
 
 MUST_CHECK

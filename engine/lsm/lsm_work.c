@@ -12,6 +12,7 @@ enum {
     IDLE_WAIT_US = 500000,
     RETRY_WAIT_US = 200000, /* after a job failed: disk full, redo stopped */
     DELAY_MAX_US = 100000,
+    DELAY_GRAIN_US = 2000, /* timers are good to a millisecond: shorter waits are saved up */
     DRAIN_BPS_START = 64 << 20,
     DRAIN_BPS_MIN = 1 << 20,
 };
@@ -122,12 +123,12 @@ lsm_work_note_flush(struct lsm *l, uint64_t bytes, uint64_t ns)
 }
 
 /* How full things are, in thousandths: 0 up to a comfortable point, 1000 where no more should come.
- * The worst of memory, runs of a tree, and compaction's debt. */
+ * The worst of memory and compaction's debt. Memory stays near half as long as flushes keep up. */
 static uint64_t
 pressure(struct lsm *l)
 {
     uint64_t used = atomic_load_explicit(&l->budget.used, memory_order_relaxed);
-    uint64_t low = l->o.memtable_bytes / 2, p = 0, q;
+    uint64_t low = l->o.memtable_bytes / 4 * 3, p = 0, q;
     uint64_t debt = atomic_load_explicit(&l->debt, memory_order_relaxed), debt_low;
 
     if (used > low)
@@ -141,7 +142,8 @@ pressure(struct lsm *l)
 }
 
 /* Writers together get what flushes drain, times a factor that falls from 2 to nearly 0 as pressure
- * grows: a paced stream instead of a gate. `next_ns` is when the next byte may come. */
+ * grows: a paced stream instead of a gate. `next_ns` is when the next byte may come; who is early
+ * by less than a grain is let through, and a later one sleeps for all of them. */
 uint64_t
 lsm_admission_delay_us(struct lsm *l, size_t bytes)
 {
@@ -162,6 +164,8 @@ lsm_admission_delay_us(struct lsm *l, size_t bytes)
         at = next > now ? next : now;
     while (!atomic_compare_exchange_weak(&l->pace.next_ns, &next, at + span));
     at = (at - now) / 1000;
+    if (at < DELAY_GRAIN_US)
+        return 0;
     return at < DELAY_MAX_US ? at : DELAY_MAX_US;
 }
 
@@ -225,12 +229,12 @@ relieve_redo(struct lsm *l)
 }
 
 /* The sum over trees is kept by the differences. */
-static void
-note_debt(struct lsm *l, struct lsm_tree *t, uint64_t debt)
+void
+lsm_work_note_debt(struct lsm_tree *t, uint64_t debt)
 {
     uint64_t before = atomic_exchange(&t->debt, debt);
 
-    atomic_fetch_add(&l->debt, debt - before);
+    atomic_fetch_add(&t->lsm->debt, debt - before);
 }
 
 /* Runs one kind of job of a tree, as long as there is one. True: something was done. */
@@ -272,7 +276,7 @@ work_on(struct lsm_tree *t, bool *failed)
         if (!work_kind(t, LSM_JOB_FLUSH, failed))
             break;
     v = lsm_view_acquire(t);
-    note_debt(l, t, lsm_pick_debt(l, v, &due));
+    lsm_work_note_debt(t, lsm_pick_debt(t, v, &due));
     lsm_view_release(v);
     if (due)
         queue_merge(t);

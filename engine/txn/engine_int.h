@@ -166,6 +166,7 @@ struct engine {
     struct status_mark *status_marks; /* keeper.c; the keeper's, as all below */
     incarnation_t status_inc;
     uint64_t status_freed, status_mark_count;
+    uint64_t status_swept; /* ended_count at the last sweep */
     scn_t exposed_stored;
     scn_t times_own; /* the commit of the last row of commit times */
     struct members_limit members_limit;

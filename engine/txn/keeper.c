@@ -5,7 +5,12 @@
 #include "engine/base/mem.h"
 #include "engine/txn/engine_int.h"
 
-enum { KEEPER_STEP_US = 1000000, STATUS_MARKS = 64, STATUS_LEAF = 4096 };
+enum {
+    KEEPER_STEP_US = 1000000,
+    STATUS_MARKS = 64,
+    STATUS_LEAF = 4096,
+    STATUS_SWEEP = 1 << 18, /* transactions that end between two sweeps, which walk all memtables */
+};
 
 /* ---- the horizon's policy -------------------------------------------------------------------- */
 
@@ -176,13 +181,16 @@ sweep_statuses(struct engine *e)
 {
     struct status_mark *marks = e->status_marks;
     incarnation_t inc = engine_incarnation(e);
-    uint64_t floor, slot;
+    uint64_t floor, slot, ended = atomic_load_explicit(&e->ended_count, memory_order_acquire);
 
     if (e->status_inc != inc) {
         e->status_inc = inc;
         e->status_freed = 0;
         e->status_mark_count = 0;
     }
+    if (ended - e->status_swept < STATUS_SWEEP)
+        return;
+    e->status_swept = ended;
     slot = e->status_mark_count++ % STATUS_MARKS;
     marks[slot].inc = inc;
     marks[slot].counter = engine_is_writable(e) ? oldest_open_counter(e) : follow_ended_counter(e);
