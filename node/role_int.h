@@ -26,7 +26,7 @@ struct role_peer {
     bool opined, agrees;
     enum role_why why;
     bool asked, promised, refused;
-    bool down; /* its link went down and has not come up: it cannot answer */
+    bool down;             /* its link went down and has not come up: it cannot answer */
     incarnation_t reg_inc; /* with its promise */
     struct role_log log;
 };
