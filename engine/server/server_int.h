@@ -86,7 +86,7 @@ struct session {
 
     size_t out_sent;              /* of client.out */
     size_t out_ready;             /* whole answers up to here: the worker may send them */
-    size_t message_start;         /* where the output of the current message begins */
+    size_t batch_start;           /* where the output since the last Sync, query or Flush begins */
     struct hold holds[HOLDS_MAX]; /* in order of offset and of moment */
     int hold_count;
 

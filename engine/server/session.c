@@ -384,7 +384,6 @@ session_handle(struct session *s, const struct proto_message *m)
     s->cancel_reason = CANCEL_NONE;
     fiber_interrupted();
     s->in_message = m->size;
-    s->message_start = s->client.out.size;
     figure_add(&s->worker->messages, 1);
     if (s->state == SESSION_READY)
         session_message(s, m);

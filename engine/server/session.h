@@ -35,7 +35,8 @@ void session_start(struct worker *w, struct env_sock *sock);
 void session_terminate(struct session *s, int code, const char *message);
 /* A cancel request that fits. */
 void session_cancel(struct session *s);
-/* Nothing written since the current message began may leave before `m` is visible. */
+/* Nothing written since the last Sync, query or Flush was answered may leave before `m` is visible:
+ * a client that asked for all at once gets all at once. */
 void session_require(struct session *s, struct moment m);
 /* Sends what may leave. From the worker, outside fibers. True while something is held. */
 bool session_flush_permitted(struct session *s, struct moment visible, bool permitted);

@@ -25,7 +25,7 @@ session_require(struct session *s, struct moment m)
         last->m = m;
         return;
     }
-    s->holds[s->hold_count++] = (struct hold){ s->message_start, m };
+    s->holds[s->hold_count++] = (struct hold){ s->batch_start, m };
 }
 
 static void
@@ -84,7 +84,7 @@ static void
 out_reset(struct session *s)
 {
     s->client.out.size = 0;
-    s->out_sent = s->out_ready = s->message_start = 0;
+    s->out_sent = s->out_ready = s->batch_start = 0;
     for (int i = 0; i < s->hold_count; i++)
         s->holds[i].at = 0;
 }
@@ -106,7 +106,7 @@ out_compact(struct session *s)
     out->size -= gone;
     s->out_sent = 0;
     s->out_ready -= s->out_ready < gone ? s->out_ready : gone;
-    s->message_start -= s->message_start < gone ? s->message_start : gone;
+    s->batch_start -= s->batch_start < gone ? s->batch_start : gone;
     for (int i = 0; i < s->hold_count; i++)
         s->holds[i].at -= s->holds[i].at < gone ? s->holds[i].at : gone;
 }
@@ -121,7 +121,7 @@ mark_dirty(struct session *s)
 void
 session_out_ready(struct session *s)
 {
-    s->out_ready = s->client.out.size;
+    s->out_ready = s->batch_start = s->client.out.size;
     if (s->out_ready > s->out_sent)
         mark_dirty(s);
 }
@@ -201,8 +201,8 @@ session_flush(struct session *s)
     }
     if (s->out_ready > s->out_sent && !full)
         mark_dirty(s);
-    if (s->message_start < s->out_sent)
-        s->message_start = s->out_sent;
+    if (s->batch_start < s->out_sent)
+        s->batch_start = s->out_sent;
     out_compact(s);
     return 0;
 }
@@ -215,7 +215,7 @@ session_out_drop_held(struct session *s)
 
     wr_shrink(&s->client.out, end);
     s->client.out.bad = false;
-    s->out_ready = s->message_start = end;
+    s->out_ready = s->batch_start = end;
     s->hold_count = 0;
 }
 

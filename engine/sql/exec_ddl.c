@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sql/exec_int.h"
 
+enum { YIELD_ROWS = 64 }; /* power of two: so many rows are read at a stretch */
+
 struct walk {
     const struct exec_ctx *ctx;
     const struct cat_table *table;
@@ -10,6 +12,7 @@ struct walk {
     void *arg;
     struct datum *values;
     struct arena row; /* emptied after each */
+    uint64_t count;
 };
 
 static int
@@ -22,7 +25,8 @@ walk_row(struct walk *w, struct slice key, struct slice row)
     arena_reset(&w->row);
     if (rc == 0 && w->ctx->canceled != NULL && *w->ctx->canceled)
         rc = DIAG(ERR_QUERY_CANCELED, "canceling statement due to user request");
-    fiber_yield();
+    if ((++w->count & (YIELD_ROWS - 1)) == 0)
+        fiber_yield();
     return rc;
 }
 
