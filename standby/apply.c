@@ -139,7 +139,7 @@ lane_th_main(void *arg)
         lane_run(l);
         env_mutex_lock(&a->mutex);
         if (--a->lanes_busy == 0)
-            env_cond_signal(&a->passed);
+            env_cond_broadcast(&a->passed); /* others wait for progress there */
     }
     env_mutex_unlock(&a->mutex);
 }

@@ -258,6 +258,17 @@ cursor_read_file(struct redo_cursor *c, struct redo_frame **out)
 
 /* ---- frames -------------------------------------------------------------------------------- */
 
+static bool
+is_end_of_stream(struct redo *r, struct lsn lsn)
+{
+    bool is_end;
+
+    env_mutex_lock(&r->queue.lock);
+    is_end = r->queue.following && lsn_le(r->queue.sealed.lsn, lsn);
+    env_mutex_unlock(&r->queue.lock);
+    return is_end;
+}
+
 /* At the place where the chain leaves an incarnation the next one goes on. ERR_END where there is
  * nothing more (yet). */
 MUST_CHECK
@@ -280,6 +291,9 @@ cursor_advance(struct redo_cursor *c)
                         lineage_redo_next(&c->lineage, c->target, c->inc));
         c->inc = lineage_redo_next(&c->lineage, c->target, c->inc);
     }
+    /* The end of what came in so far, which may be that of an incarnation on the way. */
+    if (is_end_of_stream(c->redo, c->next))
+        return ERR_END;
     /* What is not held here, or not to where it is left, the archive may have. */
     if (c->inc == c->target && redo_end(c->redo, c->inc, &end) == 0 && lsn_le(end.lsn, c->next))
         return ERR_END;

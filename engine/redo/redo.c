@@ -11,6 +11,7 @@
 enum {
     RING_BYTES_DEFAULT = 16 << 20,
     FRAME_CACHE_DEFAULT = 32 << 20,
+    FRAME_CACHE_RINGS = 4, /* where the ring is small */
     FRAME_CACHE_UNITS_MIN = 4,
     FILE_BYTES_DEFAULT = 64 << 20,
     FILE_BYTES_MIN = 64 << 10,
@@ -27,7 +28,9 @@ options_fill(struct redo_options *o)
         o->ring_bytes = RING_BYTES_DEFAULT;
     CHECK((o->ring_bytes & (o->ring_bytes - 1)) == 0 && o->ring_bytes >= ENV_ALIGN);
     if (o->frame_cache_bytes == 0)
-        o->frame_cache_bytes = FRAME_CACHE_DEFAULT;
+        o->frame_cache_bytes = FRAME_CACHE_RINGS * o->ring_bytes < FRAME_CACHE_DEFAULT
+                                   ? FRAME_CACHE_RINGS * o->ring_bytes
+                                   : FRAME_CACHE_DEFAULT;
     if (o->file_bytes == 0)
         o->file_bytes = FILE_BYTES_DEFAULT;
     if (o->file_bytes < FILE_BYTES_MIN)

@@ -51,7 +51,7 @@ struct redo_options {
     uint64_t database_id;          /* files of another database are refused */
     const struct lineage *lineage; /* copied */
     size_t ring_bytes;             /* a power of two; 0: 16 MiB */
-    size_t frame_cache_bytes;      /* sealed frames kept in memory; 0: 32 MiB */
+    size_t frame_cache_bytes;      /* sealed frames kept in memory; 0: 32 MiB, at most 4 rings */
     uint64_t file_bytes;           /* 0: 64 MiB */
     uint64_t keep_bytes;           /* redo kept for pins alone (absent standbys); 0: 1 GiB */
     uint32_t spare_count;          /* files made ahead; 0: 2 */

@@ -15,13 +15,15 @@
 #include "engine/txn/follow.h"
 #include "standby/apply.h"
 
-enum { NODES = 2, WRITERS = 4, KEYS = 48, HISTORY = 20000, TREE = 1, VALUE_BIG = 3 << 20 };
+enum { NODES = 2, WRITERS = 4, KEYS = 48, HISTORY = 20000, TREE = 1, VALUE_BIG = 300000 };
 
 struct node {
     char dir[80];
     struct engine *engine;
     struct apply *apply;
     incarnation_t follows;
+    bool is_cramped; /* memtables of one megabyte, flushed by hand */
+    int lanes;       /* 0: as it comes */
 };
 
 struct writer_txn {
@@ -69,21 +71,24 @@ node_mount(struct node *n)
     struct engine_options o = {
         .env = env,
         .dir = n->dir,
-        .memtable_bytes = 24 << 20,
-        .memtable_each = 1 << 20,
-        .cache_bytes = 4 << 20,
-        .ring_bytes = 8 << 20,
-        .redo_file_bytes = 4 << 20,
+        .memtable_bytes = 6 << 20,
+        .memtable_each = 256 << 10,
+        .cache_bytes = 1 << 20,
+        .ring_bytes = 256 << 10,
+        .redo_file_bytes = 1 << 20,
         .no_sync = true,
+        .no_background = n->is_cramped,
     };
 
+    if (n->is_cramped)
+        o.memtable_bytes = 1 << 20;
     must(engine_mount(&o, &n->engine));
 }
 
 static void
 node_apply(struct node *n)
 {
-    struct apply_options o = { .lanes = 1 + (int)rnd(3) };
+    struct apply_options o = { .lanes = n->lanes != 0 ? n->lanes : 1 + (int)rnd(3) };
 
     n->apply = apply_start(n->engine, n->follows, &o);
 }
@@ -381,7 +386,7 @@ step_write(void)
         put(w, k, 0, 0);
         break;
     case 5:
-        put(w, k, ++next_value, rnd(40) == 0 ? VALUE_BIG : 30000);
+        put(w, k, ++next_value, rnd(40) == 0 ? VALUE_BIG : 8000);
         break;
     case 6:
         if (rnd(20) == 0)
@@ -493,7 +498,7 @@ START_TEST(test_random_prefix)
 {
     const char *given = getenv("APPLY_SEED");
 
-    run_random(given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)_i * 7919 + 1, 2500);
+    run_random(given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)_i * 7919 + 1, 800);
 }
 END_TEST
 
@@ -548,6 +553,127 @@ START_TEST(test_resume_reads_again)
 }
 END_TEST
 
+/* One transaction that writes every key, `rounds` times over. */
+static void
+commit_all_keys(int rounds, size_t size)
+{
+    struct writer_txn w = { .txn = txn_new(nodes[primary].engine) };
+    struct commit_token token;
+
+    must(txn_begin(w.txn, TXN_READ_COMMITTED, false));
+    for (int i = 0; i < rounds * KEYS; i++)
+        put(&w, i % KEYS, ++next_value, size);
+    must(txn_commit(w.txn, &token));
+    txn_free(w.txn);
+    memcpy(committed, w.values, sizeof committed);
+    ck_assert_uint_lt(history_count, HISTORY);
+    history[history_count].scn = token.scn;
+    memcpy(history[history_count++].values, committed, sizeof committed);
+}
+
+/* APPLY-2: a standby that has no room for a frame's writes waits for it with the frame half done,
+ * and shows nothing of it. */
+START_TEST(test_waits_for_memory)
+{
+    struct node *p = &nodes[0], *n = &nodes[1];
+    struct apply_figures figures;
+    struct redo_pos end;
+    scn_t before;
+
+    seed = 7;
+    node_unmount(n);
+    n->is_cramped = true;
+    n->lanes = 1 + _i;
+    node_mount(n);
+    node_follow(n, p);
+    commit_all_keys(1, 10);
+    catch_up();
+    before = engine_visible_scn(n->engine);
+    commit_all_keys(3, 20000);
+    ship(p, n, 0);
+    must(engine_log_end(n->engine, n->follows, &end));
+    engine_follow_pointer(n->engine, n->follows, end.lsn);
+    do {
+        env_thread_yield(env);
+        apply_get_figures(n->apply, &figures);
+    } while (figures.waits == 0);
+    ck_assert_uint_eq(check_prefix(n), before);
+    while (lsn_lt(engine_applied(n->engine), end.lsn))
+        must(engine_flush_all(n->engine));
+    catch_up();
+    ck_assert_uint_gt(engine_visible_scn(n->engine), before);
+}
+END_TEST
+
+/* APPLY-3: writes of a key stay in order, whatever lanes there are; a new incarnation in the middle
+ * of the stream begins where all before it has been applied. */
+START_TEST(test_lanes_keep_order)
+{
+    struct node *p = &nodes[0], *n = &nodes[1];
+    uint32_t values[KEYS];
+    struct redo_pos end;
+    scn_t scn;
+
+    seed = 8;
+    n->lanes = 1 + _i;
+    node_follow(n, p);
+    catch_up();
+    for (int reign = 0; reign < 3; reign++) {
+        for (int i = 0; i < 10; i++)
+            commit_all_keys(1 + i % 3, 20 + (size_t)i);
+        if (reign == 2)
+            break;
+        engine_close_write(p->engine);
+        next_inc++;
+        must(engine_open_write(p->engine, next_inc, 1000 + next_inc));
+        p->follows = next_inc;
+    }
+    node_follow(n, p);
+    catch_up();
+    for (size_t i = 0; i < history_count; i++) {
+        struct read_moment m = { 0, history[i].scn };
+
+        read_table(n->engine, &m, &scn, values);
+        check_values(scn, values, "past");
+    }
+    must(engine_log_end(n->engine, n->follows, &end));
+    ck_assert_uint_eq(end.inc, next_inc);
+}
+END_TEST
+
+/* APPLY-4: a standby that flushed and died anywhere between the parts of a long value has it whole
+ * when the rest has come. */
+START_TEST(test_restarts_within_long_value)
+{
+    struct node *p = &nodes[0], *n = &nodes[1];
+    struct redo_pos end, all;
+    int frames = 0;
+
+    seed = 9;
+    node_follow(n, p);
+    catch_up();
+    begin(&writers[0]);
+    put(&writers[0], 0, ++next_value, VALUE_BIG);
+    begin(&writers[1]);
+    put(&writers[1], 1, ++next_value, 10);
+    commit(&writers[1], 1);
+    commit(&writers[0], 0);
+    must(redo_wait_durable(engine_redo(p->engine), redo_reserved(engine_redo(p->engine))));
+    must(engine_log_end(p->engine, p->follows, &all));
+    do {
+        ship(p, n, 1);
+        must(engine_log_end(n->engine, n->follows, &end));
+        must(apply_drain(n->apply, end.lsn));
+        must(engine_flush_all(n->engine));
+        restart_standby(n);
+        frames++;
+    } while (lsn_lt(end.lsn, all.lsn));
+    ck_assert_int_gt(frames, 2);
+    catch_up();
+    ck_assert_uint_eq(state_at(SCN_MAX)->values[0], 1);
+}
+END_TEST
+
 /* FO-32: nothing becomes visible that the primary has not published. */
 START_TEST(test_pointer_bounds_visible)
 {
@@ -588,6 +714,9 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_pointer_bounds_visible);
+    tcase_add_loop_test(tc, test_waits_for_memory, 0, 2);
+    tcase_add_loop_test(tc, test_lanes_keep_order, 0, 3);
+    tcase_add_test(tc, test_restarts_within_long_value);
     tcase_add_loop_test(tc, test_resume_reads_again, 0, 4);
     tcase_add_loop_test(tc, test_random_prefix, 0, 6);
     srunner_set_fork_status(r, CK_NOFORK);
