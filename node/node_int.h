@@ -124,7 +124,7 @@ struct node {
     struct node_task task;
     struct node_follow follow;
     struct sched_post pointer_post; /* the visible SCN has moved */
-    atomic_bool pointer_posted;
+    atomic_bool pointer_waiting, pointer_posted;
     struct fiber_queue pointer_work;
     member_id_t command_member; /* that an "add" admits */
     struct link *command_link;  /* who waits for the role's command to end; NULL: nobody */

@@ -8,7 +8,7 @@
 #include "logship/ship_send.h"
 #include "node/node_int.h"
 
-enum { POINTER_REST_US = 1000 };
+enum { POINTER_REST_US = 5000 };
 
 /* ---- redo ---------------------------------------------------------------------------------------
  */
@@ -110,32 +110,50 @@ pointer_posted(void *arg)
     fiber_queue_wake_all(&n->pointer_work);
 }
 
-/* On whatever thread publishes. */
+/* On whatever thread publishes, for each batch of commits: wakes nobody while the fiber rests. */
 void
 node_pointer_moved(void *arg, scn_t visible)
 {
     struct node *n = arg;
 
     (void)visible;
-    if (!atomic_exchange(&n->pointer_posted, true)) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load(&n->pointer_waiting) && atomic_exchange(&n->pointer_waiting, false) &&
+        !atomic_exchange(&n->pointer_posted, true)) {
         n->pointer_post = (struct sched_post){ .fn = pointer_posted, .arg = n };
         sched_post(n->sched, &n->pointer_post);
     }
 }
 
-/* Frames carry the pointer; this is for when there are none: at most once in a millisecond. */
+static void
+pointer_tell(struct node *n)
+{
+    for (int i = 0; i < NODE_PEERS_MAX; i++)
+        if (n->peers[i].sender != NULL)
+            ship_sender_wake(n->peers[i].sender);
+}
+
+/* Frames carry the pointer; this is for when there are none. Whoever moves it after
+ * pointer_waiting is set wakes us; what moved before is seen by the second look. */
 void
 node_pointer_main(void *arg)
 {
     struct node *n = arg;
+    scn_t told = 0;
 
     while (!n->stopping) {
-        fiber_queue_wait(&n->pointer_work);
-        for (int i = 0; i < NODE_PEERS_MAX; i++)
-            if (n->peers[i].sender != NULL)
-                ship_sender_wake(n->peers[i].sender);
-        if (!n->stopping)
+        scn_t visible = engine_visible_scn(n->engine);
+
+        if (visible != told) {
+            told = visible;
+            pointer_tell(n);
             fiber_sleep_us(POINTER_REST_US);
+            continue;
+        }
+        atomic_store(&n->pointer_waiting, true);
+        atomic_thread_fence(memory_order_seq_cst);
+        if (engine_visible_scn(n->engine) == told)
+            fiber_queue_wait(&n->pointer_work);
     }
     node_fiber_end(n);
 }
