@@ -308,6 +308,8 @@ int txn_commit(struct txn *t, struct commit_token *token);
 void txn_rollback(struct txn *t);
 /* Makes a transaction that is waiting for a lock give up with 57014; from its own thread. */
 void txn_cancel_wait(struct txn *t);
+/* It waits for a lock at this moment. From any thread while the transaction's struct is there. */
+bool txn_is_waiting(const struct txn *t);
 
 /* ---- figures -------------------------------------------------------------------------------- */
 

@@ -121,6 +121,16 @@ cache_add_locked(struct catalog *c, struct cat_set *s)
         set_free(s);
 }
 
+/* A set reads what it has not loaded yet as of its moment, which the statement has pinned, or else
+ * in the snapshot of whoever asks. */
+static bool
+same_moment(const struct cat_set *s, const struct read_moment *m)
+{
+    if (m == NULL || !s->has_moment)
+        return m == NULL && !s->has_moment;
+    return s->moment.inc == m->inc && s->moment.scn == m->scn;
+}
+
 int
 catalog_acquire(struct catalog *c, struct txn *t, const struct read_moment *m, struct cat_set **out)
 {
@@ -136,7 +146,7 @@ catalog_acquire(struct catalog *c, struct txn *t, const struct read_moment *m, s
     }
     env_mutex_lock(&c->mutex);
     list_for_each (s, &c->sets, struct cat_set, link) {
-        if (s->version == version) {
+        if (s->version == version && same_moment(s, m)) {
             s->ref_count++;
             list_remove(&s->link);
             list_push_front(&c->sets, &s->link);

@@ -214,31 +214,60 @@ rte_for_view(struct binder *b, const struct cat_table *view, int32_t at, struct 
     return 0;
 }
 
-/* A moment's expression sees no columns. */
 static int
-bind_as_of(struct binder *b, const struct ast_table *t, struct rte *rte)
+find_param(struct expr **child, void *arg)
+{
+    return (*child)->kind == EXPR_PARAM ? 1 : expr_each_child(*child, find_param, arg);
+}
+
+/* A moment's expression sees no columns. Its literals keep their values, since the table is looked
+ * up at that moment: the plan is for this text alone. */
+static int
+bind_moment(struct binder *b, const struct ast_table *t, struct expr **out)
 {
     struct bind_scope scope, *saved = b->scope;
+    const struct sql_normal *normal = b->normal;
     struct sql_type type =
         t->as_of == AST_AS_OF_SCN ? TYPE_INT8_PLAIN : (struct sql_type){ TYPE_TIMESTAMPTZ, -1 };
     int rc;
 
-    if (t->as_of == AST_AS_OF_NONE)
-        return 0;
-    if (rte->kind != RTE_TABLE || rte->table->is_virtual)
-        return bind_error(b, ERR_NOT_SUPPORTED, t->node.at,
-                          "AS OF is supported for stored tables only");
     scope_push(b, &scope, query_new(b, AST_SELECT));
     scope.outer = NULL;
-    rc = bind_clause(b, t->as_of_value, CLAUSE_AS_OF, &rte->as_of_value);
+    b->normal = NULL;
+    rc = bind_clause(b, t->as_of_value, CLAUSE_AS_OF, out);
     b->scope = saved;
     if (rc == 0)
-        rc = bind_coerce(b, &rte->as_of_value, type, CAST_ASSIGNMENT, t->as_of_value->at);
-    if (rc == 0 && !expr_is_constant(rte->as_of_value))
+        rc = bind_coerce(b, out, type, CAST_ASSIGNMENT, t->as_of_value->at);
+    b->normal = normal;
+    if (rc == 0 && !expr_is_constant(*out))
         rc = bind_error(b, ERR_NOT_SUPPORTED, t->as_of_value->at,
                         "a moment that depends on a query is not supported");
-    rte->as_of = t->as_of;
+    if (rc == 0 && normal != NULL && find_param(out, NULL) != 0)
+        rc = bind_error(b, ERR_UNDEFINED_PARAMETER, t->as_of_value->at, "there is no parameter");
+    b->pinned = true;
     return rc;
+}
+
+/* The table as the moment has it. With a parameter in it the moment is not known yet: then as it
+ * is now, and each run compares. */
+static int
+bind_table_at(struct binder *b, const struct ast_table *t, struct expr *moment,
+              const struct cat_table **out)
+{
+    const struct ast_relation *r = t->relation;
+    bool schema_exists;
+    int rc;
+
+    if (b->catalog->find_table_at == NULL || find_param(&moment, NULL) != 0)
+        return bind_table(b, r, out);
+    rc = b->catalog->find_table_at(b->catalog->arg, moment, t->as_of == AST_AS_OF_SCN, r->schema,
+                                   r->name, out, &schema_exists);
+    if (rc != 0)
+        return bind_place(b, rc, r->node.at);
+    if (*out == NULL)
+        return bind_error(b, ERR_UNDEFINED_TABLE, r->node.at,
+                          "relation \"%s\" did not exist at that moment", r->name);
+    return 0;
 }
 
 static struct bound_cte *
@@ -258,6 +287,7 @@ bind_table_item(struct binder *b, const struct ast_table *t, struct from **out)
     const struct ast_relation *r = t->relation;
     const struct cat_table *table;
     const char *schema = NULL;
+    struct expr *moment = NULL;
     struct bound_cte *cte = NULL;
     struct rte *rte = NULL;
     int32_t level;
@@ -275,7 +305,10 @@ bind_table_item(struct binder *b, const struct ast_table *t, struct from **out)
         rte->alias = cte->name;
         cte->ref_count++;
     } else {
-        rc = bind_table(b, r, &table);
+        if (t->as_of != AST_AS_OF_NONE)
+            rc = bind_moment(b, t, &moment);
+        if (rc == 0)
+            rc = moment != NULL ? bind_table_at(b, t, moment, &table) : bind_table(b, r, &table);
         if (rc != 0)
             return rc;
         if (table->kind == CAT_VIEW && table->view_text != NULL)
@@ -292,8 +325,13 @@ bind_table_item(struct binder *b, const struct ast_table *t, struct from **out)
     }
     if (rc == 0)
         rc = apply_alias(b, rte, &t->alias, t->node.at);
-    if (rc == 0)
-        rc = bind_as_of(b, t, rte);
+    if (rc == 0 && t->as_of != AST_AS_OF_NONE && (rte->kind != RTE_TABLE || rte->table->is_virtual))
+        rc = bind_error(b, ERR_NOT_SUPPORTED, t->node.at,
+                        "AS OF is supported for stored tables only");
+    if (rc != 0)
+        return rc;
+    rte->as_of = t->as_of;
+    rte->as_of_value = moment;
     if (rc == 0)
         rc = add_rte(b, rte, t->alias.name == NULL ? schema : NULL, t->node.at, out);
     return rc;

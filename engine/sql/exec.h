@@ -79,6 +79,10 @@ MUST_CHECK
 int table_verify_fk(const struct exec_ctx *ctx, const struct cat_table *table,
                     const struct cat_fk *fk);
 
+/* The moment that an int8 (by_scn) or a timestamptz means. Not pinned. */
+MUST_CHECK
+int exec_moment(struct engine *e, const struct datum *value, bool by_scn, struct read_moment *out);
+
 /* Evaluates one expression without input columns (a DEFAULT, an option). Parks if it has subplans.
  */
 MUST_CHECK

@@ -31,31 +31,64 @@ struct scan {
 
 enum { UNIX_TO_PG_SECONDS = 946684800 };
 
+int
+exec_moment(struct engine *e, const struct datum *value, bool by_scn, struct read_moment *out)
+{
+    *out = (struct read_moment){ 0 };
+    if (by_scn && (value->is_null || value->i < 0))
+        return DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF SCN must be a number from 0");
+    if (value->is_null)
+        return DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF TIMESTAMP must not be null");
+    if (by_scn)
+        out->scn = (scn_t)value->i;
+    else
+        return engine_scn_at_time(e, (uint64_t)(value->i + (int64_t)UNIX_TO_PG_SECONDS * 1000000),
+                                  &out->scn);
+    return 0;
+}
+
+/* SQL-41: rows of a moment are read by the table's definition of that moment. Where the moment was
+ * known, the plan was made with it; a parameter may name another. */
+static int
+check_definition(const struct scan *s)
+{
+    const struct exec_ctx *ctx = &s->x->ctx;
+    const struct cat_table *then;
+    struct cat_set *set;
+    int rc = catalog_acquire(ctx->catalog, ctx->txn, &s->moment, &set);
+
+    if (rc != 0)
+        return rc;
+    rc = cat_find_table_by_oid(set, ctx->txn, s->table->oid, &then);
+    if (rc == 0 && then == NULL)
+        rc = DIAG(ERR_UNDEFINED_TABLE, "relation \"%s\" did not exist at that moment",
+                  s->table->name);
+    if (rc == 0 && (then->tree != s->table->tree || then->version != s->table->version)) {
+        rc = DIAG(ERR_NOT_SUPPORTED, "the definition of \"%s\" at that moment was another",
+                  s->table->name);
+        diag_hint("Give the moment as a constant instead of a parameter.");
+    }
+    catalog_release(set);
+    return rc;
+}
+
 static int
 scan_moment(struct scan *s)
 {
+    const struct expr *value =
+        s->plan->as_of_scn != NULL ? s->plan->as_of_scn : s->plan->as_of_time;
     struct datum d;
-    int rc = 0;
+    int rc;
 
-    if (s->plan->as_of_scn == NULL && s->plan->as_of_time == NULL)
+    if (value == NULL)
         return 0;
-    s->moment = (struct read_moment){ 0 };
-    if (s->plan->as_of_scn != NULL) {
-        rc = eval_scalar(s->x, s->plan->as_of_scn, &d);
-        if (rc == 0 && (d.is_null || d.i < 0))
-            rc = DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF SCN must be a number from 0");
-        s->moment.scn = (scn_t)d.i;
-    } else {
-        rc = eval_scalar(s->x, s->plan->as_of_time, &d);
-        if (rc == 0 && d.is_null)
-            rc = DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF TIMESTAMP must not be null");
-        if (rc == 0)
-            rc = engine_scn_at_time(s->x->ctx.engine,
-                                    (uint64_t)(d.i + (int64_t)UNIX_TO_PG_SECONDS * 1000000),
-                                    &s->moment.scn);
-    }
+    rc = eval_scalar(s->x, value, &d);
+    if (rc == 0)
+        rc = exec_moment(s->x->ctx.engine, &d, s->plan->as_of_scn != NULL, &s->moment);
     if (rc == 0)
         rc = txn_pin_moment(s->x->ctx.txn, s->moment);
+    if (rc == 0)
+        rc = check_definition(s);
     s->has_moment = rc == 0;
     return rc;
 }

@@ -17,6 +17,8 @@ plan_unref(struct plan *plan)
         return;
     point_program_free(atomic_load_explicit(&plan->program, memory_order_relaxed));
     catalog_release(plan->set);
+    for (int i = 0; i < plan->past_count; i++)
+        catalog_release(plan->past[i]);
     arena_fini(&plan->arena);
     xfree(plan);
 }

@@ -344,6 +344,8 @@ struct plan {
     int32_t result_count;  /* 0: no rows are returned */
     struct plan_result *results;
     struct cat_set *set; /* the catalogue it was made for; the plan holds a reference */
+    int past_count;      /* and those of moments, for tables AS OF */
+    struct cat_set **past;
     int32_t object_count;
     struct plan_object *objects;
     _Atomic(struct point_program *) program; /* exec_point.c; made at the first execution */

@@ -99,6 +99,7 @@ struct sql_session_info {
     uint32_t role_oid;
     char role[64], database[64], application_name[64], peer[64];
     enum sql_session_state state;
+    bool is_waiting;                                        /* for a lock */
     uint64_t opened_us, transaction_us, query_us, state_us; /* since 1970; 0: none */
     char query[SQL_QUERY_SHOWN_MAX];                        /* the present or last one, cut */
 };

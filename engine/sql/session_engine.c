@@ -115,8 +115,9 @@ copy_sessions(struct sql_engine *q, struct sql_session_info **out)
     all = xcalloc((size_t)q->session_count + 1, sizeof *all);
     list_for_each (s, &q->sessions, struct sql_session, link) {
         env_mutex_lock(&s->activity.mutex);
-        all[count++] = s->activity.info;
+        all[count] = s->activity.info;
         env_mutex_unlock(&s->activity.mutex);
+        all[count++].is_waiting = txn_is_waiting(s->txn);
     }
     env_mutex_unlock(&q->mutex);
     *out = all;

@@ -69,8 +69,16 @@ struct statement;
 struct portal;
 enum { STATEMENT_BUCKETS = 16 };
 
+/* Catalogues of moments that a plan in the making has descriptions from. */
+enum { SESS_PAST_MAX = 16 };
+struct sess_past {
+    int count;
+    struct cat_set *sets[SESS_PAST_MAX];
+};
+
 struct sql_session {
-    struct list link; /* sql_engine.sessions */
+    struct sess_past *past; /* while a plan is made */
+    struct list link;       /* sql_engine.sessions */
     struct sql_engine *q;
     struct sql_client *client;
     struct session_activity activity;

@@ -161,10 +161,63 @@ binder_find_table_by_oid(void *arg, oid_t oid, const struct cat_table **out)
     return sess_table_by_oid(arg, oid, out);
 }
 
+/* The catalogue of the moment; the plan that is being made keeps it. */
+static int
+past_set(struct sql_session *s, const struct expr *value, bool by_scn, struct cat_set **out)
+{
+    struct read_moment moment;
+    struct cat_set *set;
+    struct datum d;
+    int rc = sess_set(s, &set);
+
+    if (s->past == NULL)
+        return DIAG(ERR_NOT_SUPPORTED, "AS OF is not supported here");
+    if (s->past->count == SESS_PAST_MAX)
+        return DIAG(ERR_LIMIT, "a statement can read at most %d tables AS OF", SESS_PAST_MAX);
+    if (rc == 0)
+        rc = exec_eval(sess_ctx(s, set, NULL, 0), value, &s->message, &d);
+    if (rc == 0)
+        rc = exec_moment(s->q->engine, &d, by_scn, &moment);
+    if (rc == 0)
+        rc = txn_pin_moment(s->txn, moment);
+    if (rc == 0)
+        rc = catalog_acquire(s->q->catalog, s->txn, &moment, out);
+    if (rc == 0)
+        s->past->sets[s->past->count++] = *out;
+    return rc;
+}
+
+static int
+binder_find_table_at(void *arg, const struct expr *value, bool by_scn, const char *schema,
+                     const char *name, const struct cat_table **out, bool *schema_exists)
+{
+    struct sql_session *s = arg;
+    struct cat_set *set;
+    oid_t oid = 0;
+    int rc = past_set(s, value, by_scn, &set);
+
+    *out = NULL;
+    *schema_exists = true;
+    if (rc == 0 && schema == NULL) {
+        rc = find_on_path(s, set, name, out);
+    } else if (rc == 0) {
+        rc = cat_find_schema(set, s->txn, slice_str(schema), &oid);
+        *schema_exists = oid != 0;
+        if (rc == 0 && oid != 0)
+            rc = find_in(s, set, oid, name, out);
+    }
+    /* what has been dropped since is looked for in vain when the plan is checked */
+    if (rc == 0 && *out != NULL && !(*out)->is_system && !(*out)->is_virtual && !s->is_superuser &&
+        (*out)->owner != s->role_oid)
+        rc = DIAG(ERR_PRIVILEGE, "permission denied for table %s", (*out)->name);
+    return rc;
+}
+
 struct binder_catalog
 sess_binder_catalog(struct sql_session *s)
 {
-    return (struct binder_catalog){ binder_find_table, binder_find_table_by_oid, s };
+    return (struct binder_catalog){ binder_find_table, binder_find_table_at,
+                                    binder_find_table_by_oid, s };
 }
 
 const char *

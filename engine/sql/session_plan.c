@@ -227,6 +227,7 @@ plan_new(struct sql_session *s, const struct plan_source *source, uint64_t versi
                               .param_count = source->type_count,
                               .param_types = source->types,
                               .budget = &s->q->memory };
+    struct sess_past past = { 0 };
     struct cat_set *set;
     struct plan *plan;
     int rc = parse_source(s, source, &r.statement);
@@ -243,12 +244,18 @@ plan_new(struct sql_session *s, const struct plan_source *source, uint64_t versi
     }
     if (rc != 0)
         return rc;
+    s->past = &past;
     rc = sql_plan_make(&r, &plan, pinned);
+    s->past = NULL;
     if (rc != 0) {
+        for (int i = 0; i < past.count; i++)
+            catalog_release(past.sets[i]);
         if (version != 0)
             catalog_release(r.set);
         return rc;
     }
+    plan->past_count = past.count;
+    plan->past = arena_memdup(&plan->arena, past.sets, sizeof past.sets);
     *out = shared_plan_new(plan, version);
     rc = collect_locks(s, r.set, *out);
     if (version == 0)

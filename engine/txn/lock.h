@@ -82,6 +82,8 @@ void lock_txid_ended(struct lock_table *l, txid_t txid);
 
 /* Makes the owner's wait, if there is one, end with `code`. Any thread. */
 void lock_cancel(struct lock_table *l, struct lock_owner *o, int code);
+/* Any thread. */
+bool lock_owner_waits(struct lock_table *l, const struct lock_owner *o);
 
 struct lock_figures {
     uint64_t waits, deadlocks, entries;

@@ -192,6 +192,17 @@ lock_cancel(struct lock_table *l, struct lock_owner *o, int code)
     env_mutex_unlock(&l->graph);
 }
 
+bool
+lock_owner_waits(struct lock_table *l, const struct lock_owner *o)
+{
+    bool waits;
+
+    env_mutex_lock(&l->graph);
+    waits = o->waiter != NULL;
+    env_mutex_unlock(&l->graph);
+    return waits;
+}
+
 void
 lock_get_figures(const struct lock_table *l, struct lock_figures *out)
 {

@@ -374,6 +374,12 @@ txn_rollback(struct txn *t)
     txn_reset(t);
 }
 
+bool
+txn_is_waiting(const struct txn *t)
+{
+    return lock_owner_waits(t->engine->locks, &t->owner);
+}
+
 void
 txn_cancel_wait(struct txn *t)
 {

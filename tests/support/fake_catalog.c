@@ -42,7 +42,7 @@ void
 fake_catalog_init(struct fake_catalog *c, struct arena *arena)
 {
     *c = (struct fake_catalog){ .arena = arena };
-    c->binder = (struct binder_catalog){ fake_find, fake_find_by_oid, c };
+    c->binder = (struct binder_catalog){ fake_find, NULL, fake_find_by_oid, c };
 }
 
 static uint16_t
