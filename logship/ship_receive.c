@@ -8,7 +8,11 @@
 #include "engine/txn/follow.h"
 #include "logship/ship_send.h"
 
-enum { RECEIVE_STACK = 128 << 10, RECEIVE_IDLE_US = 1000000 };
+enum {
+    RECEIVE_STACK = 128 << 10,
+    RECEIVE_IDLE_US = 1000000,
+    RECEIVE_REST_US = 5000, /* between acknowledgements that say nothing new of what is durable */
+};
 
 struct ship_receiver {
     struct ship_receive_options o;
@@ -20,6 +24,7 @@ struct ship_receiver {
     struct redo_pos at; /* the end of what was received */
     struct ship_ack sent;
     bool has_sent;
+    uint64_t sent_ns;
 
     struct fiber *fiber; /* sends acknowledgements */
     struct fiber_queue news, gone;
@@ -77,26 +82,36 @@ ack_now(struct ship_receiver *r)
     };
 }
 
-/* RECEIVE-1: nothing leaves once it was stopped. */
-static int
+/* RECEIVE-1: nothing leaves once it was stopped. Commits wait for what is durable, so that is told
+ * at once; what was received and applied is told along with it, or after a rest. Returns how long
+ * to wait for news. */
+static uint64_t
 send_ack(struct ship_receiver *r)
 {
     struct ship_ack a = ack_now(r);
+    uint64_t now = env_boot_ns(env_self()),
+             rest = lsn_lt(a.applied, a.received) ? RECEIVE_REST_US : RECEIVE_IDLE_US;
     struct writer w;
     int rc;
 
     if (r->stop || (r->has_sent && a.received.v == r->sent.received.v &&
                     a.durable.v == r->sent.durable.v && a.applied.v == r->sent.applied.v))
-        return 0;
+        return rest;
+    if (r->has_sent && a.durable.v == r->sent.durable.v &&
+        now < r->sent_ns + RECEIVE_REST_US * 1000ull)
+        return RECEIVE_REST_US;
     wr_init(&w, 128);
     ship_ack_encode(&w, &a);
     rc = link_send(r->o.link, SHIP_ACK, wr_view(&w));
     wr_fini(&w);
-    if (rc != 0)
-        return rc;
+    if (rc != 0) { /* the queue is full, or the link is ending: the next one says it all */
+        diag_clear();
+        return RECEIVE_REST_US;
+    }
     r->sent = a;
+    r->sent_ns = now;
     r->has_sent = true;
-    return 0;
+    return rest;
 }
 
 static void
@@ -105,10 +120,12 @@ ack_main(void *arg)
     struct ship_receiver *r = arg;
 
     while (!r->stop) {
-        if (r->o.purpose == SHIP_REDO_FOLLOW && send_ack(r) != 0)
-            diag_clear(); /* the queue is full, or the link is ending: the next one says it all */
+        uint64_t wait_us = RECEIVE_IDLE_US;
+
+        if (r->o.purpose == SHIP_REDO_FOLLOW)
+            wait_us = send_ack(r);
         if (!r->stop)
-            (void)fiber_queue_wait_us(&r->news, RECEIVE_IDLE_US);
+            (void)fiber_queue_wait_us(&r->news, wait_us);
     }
     r->fiber = NULL;
     fiber_queue_wake_all(&r->gone);

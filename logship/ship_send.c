@@ -13,6 +13,7 @@ enum {
     SEND_BATCH_BYTES = 1 << 20,
     SEND_BUDGET = 8 << 20,
     SEND_IDLE_US = 200000,
+    SEND_PIN_BYTES = 1 << 20, /* the pin follows in such steps, and when there is nothing to send */
     SEND_STACK = 128 << 10,
 };
 
@@ -21,6 +22,7 @@ struct ship_sender {
     struct redo *redo;
     struct redo_cursor *cursor;
     struct redo_pin pin;
+    uint64_t pinned_lsn;
     bool pinned;
     bool stop;
     struct fiber_queue news;
@@ -89,10 +91,10 @@ past_until(const struct ship_sender *s, struct lsn lsn)
     return s->o.request.purpose == SHIP_REDO_GAP && lsn_le(s->o.request.until, lsn);
 }
 
+/* What is in memory needs no job, and is what there is when the follower keeps up. */
 static int
-send_read(void *arg)
+send_read(struct ship_sender *s, bool cached)
 {
-    struct ship_sender *s = arg;
     size_t bytes = 0;
     int rc = 0;
 
@@ -101,13 +103,20 @@ send_read(void *arg)
 
         if (past_until(s, redo_cursor_lsn(s->cursor)))
             return s->count == 0 ? ERR_END : 0;
-        rc = redo_cursor_next_frame(s->cursor, &f);
+        rc =
+            cached ? redo_cursor_next_cached(s->cursor, &f) : redo_cursor_next_frame(s->cursor, &f);
         if (rc != 0)
             break;
         s->batch[s->count++] = redo_frame_ref(f);
         bytes += f->bytes_size;
     }
     return s->count > 0 ? 0 : rc;
+}
+
+static int
+send_read_job(void *arg)
+{
+    return send_read(arg, false);
 }
 
 /* ---- the fiber ------------------------------------------------------------------------------- */
@@ -140,6 +149,15 @@ send_pointer(struct ship_sender *s)
     return rc;
 }
 
+static void
+move_pin(struct ship_sender *s)
+{
+    if (s->pinned_lsn == s->lsn.v)
+        return;
+    s->pinned_lsn = s->lsn.v;
+    redo_pin_move(s->redo, &s->pin, s->o.target, s->lsn);
+}
+
 static int
 send_batch(struct ship_sender *s)
 {
@@ -162,7 +180,8 @@ send_batch(struct ship_sender *s)
     if (rc == 0 && !s->stop) {
         size_t budget = s->o.budget_bytes != 0 ? s->o.budget_bytes : SEND_BUDGET;
 
-        redo_pin_move(s->redo, &s->pin, s->o.target, s->lsn);
+        if (s->lsn.v - s->pinned_lsn >= SEND_PIN_BYTES)
+            move_pin(s);
         if (link_queued_bytes(s->o.link) > budget)
             rc = link_flush(s->o.link);
     }
@@ -196,13 +215,15 @@ send_loop(struct ship_sender *s)
     int rc = job_run(s->o.jobs, send_open, s);
 
     while (rc == 0 && !s->stop) {
-        rc = job_run(s->o.jobs, send_read, s);
+        rc = send_read(s, true);
+        if (rc == ERR_AGAIN)
+            rc = job_run(s->o.jobs, send_read_job, s);
         if (rc == 0) {
             rc = send_batch(s);
         } else if (rc == ERR_END && s->o.request.purpose == SHIP_REDO_FOLLOW) {
             rc = send_pointer(s);
-            if (rc == 0 && !s->stop)
-                (void)fiber_queue_wait_us(&s->news, SEND_IDLE_US);
+            if (rc == 0 && !s->stop && !fiber_queue_wait_us(&s->news, SEND_IDLE_US))
+                move_pin(s);
         }
     }
     if (s->stop)
@@ -248,6 +269,7 @@ ship_sender_start(const struct ship_send_options *o)
     fiber_queue_init(&s->news);
     redo_pin(s->redo, &s->pin, o->target, s->lsn);
     s->pinned = true;
+    s->pinned_lsn = s->lsn.v;
     s->listener = (struct redo_listener){ .on_sealed = on_sealed, .arg = s };
     redo_listen(s->redo, &s->listener);
     fiber_start(o->sched, "redo sender", SEND_STACK, sender_main, s);

@@ -50,7 +50,7 @@ follow_begin(void *arg)
 {
     struct follow_job *j = arg;
     struct node_follow *f = &j->node->follow;
-    struct apply_options o = { .lanes = APPLY_LANES, .on_applied = node_applied, .arg = j->node };
+    struct apply_options o = { .lanes = APPLY_LANES };
     int rc = 0;
 
     if (f->apply != NULL && f->target != j->target)

@@ -87,8 +87,6 @@ struct node_follow {
     bool ended;        /* the receiver ended; asked again later */
     uint64_t retry_ns;
     struct fiber_queue started;
-    struct sched_post applied_post;
-    atomic_bool applied_posted; /* from the applier's thread */
 };
 
 struct node {
@@ -175,7 +173,6 @@ void node_receiver_drop(struct node *n); /* parks */
 MUST_CHECK
 int node_receive_tail(struct node *n, const struct node_peer *p, incarnation_t promised,
                       incarnation_t target);
-void node_applied(void *arg, struct lsn applied, scn_t scn); /* apply_options.on_applied */
 
 /* node_command.c: what the command line asks. */
 void node_serve_commands(struct node *n, struct link_handler *out);

@@ -120,29 +120,3 @@ node_receive_tail(struct node *n, const struct node_peer *p, incarnation_t promi
     node_receiver_drop(n);
     return rc;
 }
-
-/* ---- applied ------------------------------------------------------------------------------------
- */
-
-static void
-applied_posted(void *arg)
-{
-    struct node *n = arg;
-
-    atomic_store(&n->follow.applied_posted, false);
-    if (n->follow.receiver != NULL)
-        ship_receiver_wake(n->follow.receiver);
-}
-
-void
-node_applied(void *arg, struct lsn applied, scn_t scn)
-{
-    struct node *n = arg;
-
-    (void)applied;
-    (void)scn;
-    if (!atomic_exchange(&n->follow.applied_posted, true)) {
-        n->follow.applied_post = (struct sched_post){ .fn = applied_posted, .arg = n };
-        sched_post(n->sched, &n->follow.applied_post);
-    }
-}

@@ -317,7 +317,7 @@ cursor_check_chain(struct redo_cursor *c, const struct redo_frame *f, struct sli
 /* records: where the frame's records go, or NULL when only the frame is wanted. */
 MUST_CHECK
 static int
-cursor_step(struct redo_cursor *c, struct slice *records)
+cursor_step(struct redo_cursor *c, struct slice *records, bool cached)
 {
     struct redo_frame *f;
     struct slice local;
@@ -326,6 +326,8 @@ cursor_step(struct redo_cursor *c, struct slice *records)
     if (rc != 0)
         return rc;
     f = redo_pool_find(&c->redo->pool, c->inc, c->next);
+    if (f == NULL && cached)
+        return ERR_AGAIN;
     if (f == NULL) {
         rc = cursor_read_file(c, &f);
         if (rc == 0)
@@ -354,7 +356,17 @@ cursor_step(struct redo_cursor *c, struct slice *records)
 int
 redo_cursor_next_frame(struct redo_cursor *c, struct redo_frame **frame)
 {
-    int rc = cursor_step(c, NULL);
+    int rc = cursor_step(c, NULL, false);
+
+    if (rc == 0)
+        *frame = c->frame;
+    return rc;
+}
+
+int
+redo_cursor_next_cached(struct redo_cursor *c, struct redo_frame **frame)
+{
+    int rc = cursor_step(c, NULL, true);
 
     if (rc == 0)
         *frame = c->frame;
@@ -371,7 +383,7 @@ redo_cursor_next(struct redo_cursor *c, struct redo_record *rec)
         if (rd_left(&c->records) == 0) {
             struct slice records;
 
-            rc = cursor_step(c, &records);
+            rc = cursor_step(c, &records, false);
             if (rc != 0)
                 return rc;
             rd_init(&c->records, records.data, records.size);

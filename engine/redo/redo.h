@@ -210,6 +210,9 @@ void redo_cursor_close(struct redo_cursor *c); /* NULL allowed */
  * repair. */
 MUST_CHECK
 int redo_cursor_next_frame(struct redo_cursor *c, struct redo_frame **frame);
+/* The same without touching a file: ERR_AGAIN (not recorded) if the next frame is not in memory. */
+MUST_CHECK
+int redo_cursor_next_cached(struct redo_cursor *c, struct redo_frame **frame);
 /* The next record at or after the position from which the cursor was opened. The body lives until
  * the next call. Do not mix with next_frame. */
 struct redo_record;
