@@ -17,9 +17,16 @@
 #include "engine/lsm/manifest.h"
 #include "engine/lsm/segment.h"
 #include "engine/redo/redo.h"
+#include "node/command_call.h"
 #include "node/node.h"
 
-enum { PATH_SIZE = 512, START_WAIT_MS = 60000, STOP_WAIT_MS = 120000, POLL_US = 20000 };
+enum {
+    PATH_SIZE = 512,
+    START_WAIT_MS = 60000,
+    STOP_WAIT_MS = 120000,
+    POLL_US = 20000,
+    ROLE_WAIT_MS = 5000
+};
 
 /* ---- words
  * --------------------------------------------------------------------------------------- */
@@ -198,6 +205,35 @@ serves(struct env *env, const char *address)
     return ok;
 }
 
+/* Waits a moment for the node to open or to follow; says what it waits for if it does not. */
+static void
+wait_role(struct env *env, const char *dir, const char *guard)
+{
+    static const char *const words[] = { "report" };
+    char key[PATH_SIZE], state[64] = "", follow[64] = "", waits[128] = "";
+    struct call c;
+
+    snprintf(key, sizeof key, "%s/cluster.key", dir);
+    if (call_open(env, guard, key, &c) != 0)
+        return;
+    for (int ms = 0; ms < ROLE_WAIT_MS; ms += POLL_US / 1000) {
+        struct writer text;
+
+        wr_init(&text, 0);
+        if (call_run(&c, c.at, words, 1, &text) == 0) {
+            call_value((char *)text.data, "state", state, sizeof state);
+            call_value((char *)text.data, "follow", follow, sizeof follow);
+            call_value((char *)text.data, "waits", waits, sizeof waits);
+        }
+        wr_fini(&text);
+        if (strcmp(state, "open") == 0 || strcmp(follow, "live") == 0)
+            return;
+        env_sleep_us(env, POLL_US);
+    }
+    diag_clear();
+    printf("It is %s and waits for %s.\n", state, waits[0] != '\0' ? waits : "its role");
+}
+
 static int
 wait_serving(struct env *env, const char *dir, pid_t pid)
 {
@@ -217,6 +253,7 @@ wait_serving(struct env *env, const char *dir, pid_t pid)
         }
         if (serves(env, c->sql_listen.items[0])) {
             printf("Started: SQL at %s, log in %s/redoubtd.log\n", c->sql_listen.items[0], dir);
+            wait_role(env, dir, c->guard_listen.items[0]);
             conf_free(c);
             return 0;
         }
