@@ -201,6 +201,9 @@ MUST_CHECK
 int sess_statement_begin_locked(struct sql_session *s);
 /* The answer waits for what the transaction has read beyond its snapshot. */
 void sess_require(struct sql_session *s);
+/* After a run of that plan that ended with rc: as above, but for a write within a block that
+ * returns no rows. */
+void sess_require_run(struct sql_session *s, const struct plan *plan, int rc);
 void sess_require_moment(struct sql_session *s, incarnation_t inc, scn_t scn);
 /* The context of a run, in s->ctx; the scratch arena is empty. */
 struct exec_ctx *sess_ctx(struct sql_session *s, struct cat_set *set, const struct datum *params,

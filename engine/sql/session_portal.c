@@ -397,7 +397,7 @@ execute_whole(struct portal *p)
         return rc;
     p->plan = shared_plan_ref(p->statement->plan);
     rc = sess_run_plan(s, p->plan, p->params, &d, p->tag);
-    sess_require(s);
+    sess_require_run(s, p->plan->plan, rc);
     sess_statement_end(s);
     p->state = rc == 0 ? PORTAL_DONE : PORTAL_FAILED;
     if (rc == 0)

@@ -349,7 +349,7 @@ sess_execute_run(struct sql_session *s, const struct ast_execute *a, struct slic
         rc = sess_statement_open(s, st);
         if (rc == 0) {
             rc = sess_run_plan(s, st->plan, params, d, tag);
-            sess_require(s);
+            sess_require_run(s, st->plan->plan, rc);
             sess_statement_end(s);
         }
     }

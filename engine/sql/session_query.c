@@ -38,7 +38,7 @@ run_planned(struct sql_session *s, const struct plan_source *source, char tag[TA
         rc = DIAG(ERR_UNDEFINED_PARAMETER, "there is no parameter $1");
     if (rc == 0)
         rc = sess_run_plan(s, plan, params, &simple_dest, tag);
-    sess_require(s);
+    sess_require_run(s, plan->plan, rc);
     sess_statement_end(s);
     shared_plan_unref(plan);
     return rc;

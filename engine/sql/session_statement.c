@@ -139,6 +139,17 @@ sess_require(struct sql_session *s)
         sess_require_moment(s, s->tx_inc, scn);
 }
 
+/* "UPDATE 1" within a block says little and binds nobody: the block's end waits for all that it
+ * rests on. So rows that everybody writes are handed on at the pace of the log, not of the
+ * standbys. */
+void
+sess_require_run(struct sql_session *s, const struct plan *plan, int rc)
+{
+    if (rc == 0 && s->tx == TX_BLOCK && plan->writes && plan->result_count == 0)
+        return;
+    sess_require(s);
+}
+
 /* ---- the context of a run ---------------------------------------------------------------------
  */
 

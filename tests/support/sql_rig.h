@@ -38,6 +38,7 @@ struct rig_client {
     struct sql_rig *rig;
     struct sql_session *s;
     struct writer said;
+    bool does_not_wait; /* for what it requires: the test looks at that itself */
     struct moment required; /* the newest */
     const char *copy_data;  /* what COPY FROM STDIN reads */
     size_t copy_at, copy_piece;

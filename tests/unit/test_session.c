@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/redo/redo.h"
 #include "tests/support/sql_rig.h"
 
 static struct sql_rig rig;
@@ -231,6 +232,44 @@ START_TEST(test_answers_wait)
     a.required = (struct moment){ 0, 0 };
     ROWS(a, "SELECT v FROM t", "1");
     ck_assert_uint_eq(a.required.scn, 0);
+}
+END_TEST
+
+static void
+publish_nothing(void *arg, struct lsn durable, scn_t scn)
+{
+    (void)arg;
+    (void)durable;
+    (void)scn;
+}
+
+/* SESS-2: a write in a block is answered at once, whatever it goes on top of; rows that it returns,
+ * and the end of the block, wait. */
+START_TEST(test_writes_in_a_block_wait_at_its_end)
+{
+    struct commit_gate closed = { publish_nothing, NULL };
+    struct redo_pos end;
+    scn_t other;
+
+    rig_run(&a, "CREATE TABLE t (id int PRIMARY KEY, v int)");
+    rig_run(&a, "INSERT INTO t VALUES (1, 1)");
+    engine_set_gate(rig.engine, &closed);
+    a.does_not_wait = b.does_not_wait = true;
+    rig_run(&b, "UPDATE t SET v = v + 1");
+    other = engine_newest_scn(rig.engine);
+    a.required = (struct moment){ 0, 0 };
+    rig_run(&a, "BEGIN");
+    rig_run(&a, "UPDATE t SET v = v + 1 WHERE id = 1");
+    ck_assert_uint_eq(a.required.scn, 0);
+    ROWS(a, "UPDATE t SET v = v + 1 WHERE id = 1 RETURNING v", "4");
+    ck_assert_uint_ge(a.required.scn, other);
+    a.required = (struct moment){ 0, 0 };
+    rig_run(&a, "ROLLBACK");
+    ck_assert_uint_ge(a.required.scn, other);
+    engine_set_gate(rig.engine, NULL);
+    ck_assert_int_eq(engine_end_of_log(rig.engine, &end), 0);
+    engine_publish(rig.engine, end.lsn);
+    a.does_not_wait = b.does_not_wait = false;
 }
 END_TEST
 
@@ -501,6 +540,7 @@ suite(void)
         test_extended,
         test_extended_errors,
         test_answers_wait,
+        test_writes_in_a_block_wait_at_its_end,
         test_portals,
         test_cursors,
         test_prepared,
