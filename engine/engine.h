@@ -76,6 +76,9 @@ void engine_close_write(struct engine *e);
 uint64_t engine_database_id(const struct engine *e);
 incarnation_t engine_incarnation(const struct engine *e); /* the branch followed */
 bool engine_is_writable(const struct engine *e);
+/* Writable, and everything that was committed before the opening is visible: until then a reader
+ * may miss commits that a client of the time before was told of. */
+bool engine_is_open(const struct engine *e);
 struct redo_pos;
 /* Where the redo of the branch followed ends here. Blocks. */
 MUST_CHECK

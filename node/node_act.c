@@ -40,25 +40,27 @@ struct open_job {
     const struct role_action *action;
 };
 
-/* The first reign of a new database writes the catalogue's first rows. */
+/* The first reign of a new database writes the catalogue's first rows. New is one without a commit:
+ * what a restarted node has committed may not be visible yet. */
 static int
 bootstrap_if_new(struct node *n)
 {
-    struct txn *t = txn_new(n->engine);
     struct commit_token token;
-    oid_t oid;
-    int rc = txn_begin(t, TXN_READ_COMMITTED, false);
+    struct txn *t;
+    int rc;
 
+    if (engine_newest_scn(n->engine) != 0)
+        return 0;
+    t = txn_new(n->engine);
+    rc = txn_begin(t, TXN_READ_COMMITTED, false);
     if (rc == 0)
         rc = txn_statement_begin(t);
-    if (rc == 0)
-        rc = cat_find_database(n->catalog, t, slice_str("redoubt"), &oid);
-    if (rc == ERR_NOT_FOUND) {
+    if (rc == 0) {
         rc = catalog_bootstrap(n->catalog, t, "redoubt");
         txn_statement_end(t);
-        if (rc == 0)
-            rc = txn_commit(t, &token);
     }
+    if (rc == 0)
+        rc = txn_commit(t, &token);
     txn_free(t);
     return rc;
 }

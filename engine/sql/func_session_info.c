@@ -203,7 +203,7 @@ int
 fn_in_recovery(struct func_call *call, const struct datum *args, struct datum *out)
 {
     (void)args;
-    *out = datum_bool(!engine_is_writable(sess_of_call(call)->q->engine));
+    *out = datum_bool(!engine_is_open(sess_of_call(call)->q->engine));
     return 0;
 }
 

@@ -389,7 +389,7 @@ sess_setting_raw(struct sql_session *s, enum setting_id id)
 
     switch (id) {
     case SET_IN_HOT_STANDBY:
-        return engine_is_writable(s->q->engine) ? "off" : "on";
+        return engine_is_open(s->q->engine) ? "off" : "on";
     case SET_IS_SUPERUSER:
         return s->is_superuser ? "on" : "off";
     case SET_ROLE:
@@ -401,7 +401,7 @@ sess_setting_raw(struct sql_session *s, enum setting_id id)
     case SET_TRANSACTION_ISOLATION:
         return sess_isolation_name(open ? s->isolation : s->default_isolation);
     case SET_TRANSACTION_READ_ONLY:
-        return (open ? s->tx_read_only : s->default_read_only) || !engine_is_writable(s->q->engine)
+        return (open ? s->tx_read_only : s->default_read_only) || !engine_is_open(s->q->engine)
                    ? "on"
                    : "off";
     default:

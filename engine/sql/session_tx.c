@@ -18,7 +18,7 @@
 static int
 tx_start(struct sql_session *s, enum session_tx tx)
 {
-    bool read_only = s->default_read_only || !engine_is_writable(s->q->engine);
+    bool read_only = s->default_read_only || !engine_is_open(s->q->engine);
     int rc = txn_begin(s->txn, s->default_isolation, read_only);
 
     if (rc != 0)
@@ -206,7 +206,7 @@ sess_tx_set_read_only(struct sql_session *s, bool read_only)
         if (s->tx_queried)
             return DIAG(ERR_ACTIVE_TRANSACTION,
                         "transaction read-write mode must be set before any query");
-        if (!engine_is_writable(s->q->engine))
+        if (!engine_is_open(s->q->engine))
             return DIAG(ERR_NOT_SUPPORTED,
                         "cannot set transaction read-write mode during recovery");
     }
@@ -249,7 +249,7 @@ sess_tx_want_block(struct sql_session *s, const char *what)
 int
 sess_tx_want_write(struct sql_session *s, const char *what)
 {
-    if (s->tx_read_only || !engine_is_writable(s->q->engine))
+    if (s->tx_read_only || !engine_is_open(s->q->engine))
         return DIAG(ERR_READ_ONLY_TRANSACTION, "cannot execute %s in a read-only transaction",
                     what);
     return 0;

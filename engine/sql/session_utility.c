@@ -101,7 +101,7 @@ run_lock(struct sql_session *s, const struct ast_lock *a, char tag[TAG_MAX])
     int rc = sess_tx_want_block(s, "LOCK TABLE");
 
     snprintf(tag, TAG_MAX, "LOCK TABLE");
-    if (rc == 0 && a->mode > AST_ROW_EXCLUSIVE && !engine_is_writable(s->q->engine))
+    if (rc == 0 && a->mode > AST_ROW_EXCLUSIVE && !engine_is_open(s->q->engine))
         rc = DIAG(ERR_READ_ONLY_TRANSACTION, "cannot execute LOCK TABLE during recovery");
     for (int32_t i = 0; i < ast_count(a->relations) && rc == 0; i++)
         rc = lock_one(s, AST_CONST(ast_relation, a->relations->item[i]), a);
@@ -225,7 +225,7 @@ run_vacuum(struct sql_session *s, const struct ast_vacuum *a, char tag[TAG_MAX])
     snprintf(tag, TAG_MAX, "%s", word);
     if (a->is_vacuum)
         rc = sess_tx_refuse_block(s, "VACUUM");
-    if (rc == 0 && !engine_is_writable(s->q->engine))
+    if (rc == 0 && !engine_is_open(s->q->engine))
         rc = DIAG(ERR_READ_ONLY_TRANSACTION, "cannot execute %s during recovery", word);
     if (rc == 0 && analyze)
         rc = sess_tx_want_write(s, word);

@@ -188,9 +188,9 @@ database_rows(void *arg, struct sys_virtual *v)
     row[0] = d.name[0] != '\0' ? text(d.name) : datum_null();
     row[1] = datum_int((int64_t)engine_database_id(q->engine));
     row[2] = d.role[0] != '\0' ? text(d.role) : datum_null();
-    row[3] = text(d.open_mode[0] != '\0'          ? d.open_mode
-                  : engine_is_writable(q->engine) ? "READ WRITE"
-                                                  : "READ ONLY");
+    row[3] = text(d.open_mode[0] != '\0'      ? d.open_mode
+                  : engine_is_open(q->engine) ? "READ WRITE"
+                                              : "READ ONLY");
     row[4] = datum_int((int64_t)engine_visible_scn(q->engine));
     row[5] = datum_int(engine_incarnation(q->engine));
     row[6] = d.protection_mode[0] != '\0' ? text(d.protection_mode) : datum_null();

@@ -297,6 +297,7 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
     end.scn = entry.fork_scn;
     rc = redo_start_writing(e->redo, inc, &end, entry.fork_scn + 1);
     if (rc == 0) {
+        atomic_store_explicit(&e->open_scn, entry.fork_scn, memory_order_relaxed);
         atomic_fetch_add_explicit(&e->write_epoch, 1, memory_order_acq_rel);
         rc = append_incarnation(e, &entry);
     }
@@ -373,6 +374,13 @@ bool
 engine_is_writable(const struct engine *e)
 {
     return (atomic_load_explicit(&e->write_epoch, memory_order_acquire) & 1) != 0;
+}
+
+bool
+engine_is_open(const struct engine *e)
+{
+    return engine_is_writable(e) &&
+           engine_visible_scn(e) >= atomic_load_explicit(&e->open_scn, memory_order_relaxed);
 }
 
 struct lineage *

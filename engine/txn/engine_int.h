@@ -135,6 +135,7 @@ struct engine {
     atomic_bool commits_held; /* engine_hold_commits */
 
     _Atomic incarnation_t inc;     /* the branch followed */
+    _Atomic scn_t open_scn;        /* the last one before the latest opening for writing */
     _Atomic uint64_t write_epoch;  /* odd: open for writing; each opening and closing counts on */
     _Atomic uint64_t next_counter; /* of txids of this incarnation */
     _Atomic uint64_t next_ticket;  /* of transactions */

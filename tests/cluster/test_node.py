@@ -8,7 +8,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Ledger, Place, bank_consistent, expect, pgbench_rate  # noqa: E402
+from harness import Ledger, Place, bank_consistent, expect, pgbench_rate, wait_until  # noqa: E402
 
 
 def loads_and_runs_pgbench(node):
@@ -40,8 +40,7 @@ def survives_kills_under_load(node, times):
         ledger.start()
         load.start()
         before = len(ledger.told)
-        while len(ledger.told) < before + 50:
-            pass
+        wait_until(lambda: len(ledger.told) >= before + 50, '50 more commits')
         node.kill()
         node.start()
         ledger.stop()

@@ -89,6 +89,7 @@ sql_rig_restart(struct sql_rig *r)
     r->inc++;
     ck_assert_msg(engine_open_write(r->engine, r->inc, 4711 + r->inc) == 0, "%s",
                   diag_last()->message);
+    ck_assert_int_eq(engine_wait_visible(r->engine, engine_newest_scn(r->engine), UINT64_MAX), 0);
     r->catalog = catalog_new(r->engine);
     start_sql(r);
 }
