@@ -12,7 +12,14 @@
 #include "engine/redo/redo.h"
 #include "logship/ship_send.h"
 
-enum { COPY_PATH_MAX = 512, COPY_FILES_MAX = 1 << 20, COPY_MEMORY_MAX = 256 << 20 };
+enum {
+    COPY_PATH_MAX = 512,
+    COPY_FILES_MAX = 1 << 20,
+    COPY_MEMORY_MAX = 256 << 20,
+    COPY_PIECE = 4 << 20,        /* of a segment that is asked for at a time */
+    COPY_REDO_EVERY = 128 << 20, /* bytes of segments, then redo is caught up with */
+    COPY_NAP_US = 100000,
+};
 static const char KEPT_BLOB[] = "open low";
 
 struct copy_file {
@@ -31,7 +38,8 @@ struct ship_base_copy {
     bool listed;
     struct copy_file *files;
     size_t file_count, file_cap;
-    uint64_t total, done;
+    uint64_t total, done; /* bytes of segments */
+    uint64_t since_redo, started_ns;
 
     struct writer memory; /* the file that is fetched, when it is "log" or "manifest" */
     struct env_file *file;
@@ -41,8 +49,8 @@ struct ship_base_copy {
 
     struct lineage lineage;
     incarnation_t inc;
-    struct redo_pos from;
-    struct lsn end;
+    struct redo_pos from, at; /* where the redo copied begins, and has come to */
+    struct lsn end;           /* what the segments need */
     struct redo *redo;
     struct redo_frame *frame; /* the job's */
     bool redo_done;
@@ -85,6 +93,8 @@ on_list(struct ship_base_copy *c, struct slice body)
     struct ship_file f;
     int rc = ship_copy_list_decode(body, &list);
 
+    if (rc == 0 && (list.copy != c->copy || c->listed))
+        rc = DIAG(ERR_PROTOCOL, "a list of another copy");
     while (rc == 0 && (rc = ship_copy_list_next(&list, &f)) == 0) {
         uint64_t id;
 
@@ -139,10 +149,13 @@ on_chunk(struct ship_base_copy *c, struct slice body)
     if (rc != 0)
         return rc;
     c->offset += m.bytes.size;
-    c->done += m.bytes.size;
     c->fetched = m.last;
-    if (c->o.progress != NULL)
-        c->o.progress(c->o.arg, c->done, c->total);
+    if (c->file != NULL) {
+        c->done += m.bytes.size;
+        c->since_redo += m.bytes.size;
+        if (c->o.progress != NULL)
+            c->o.progress(c->o.arg, c->done, c->total);
+    }
     if (m.last)
         fiber_queue_wake_all(&c->news);
     return 0;
@@ -155,8 +168,12 @@ static int
 append_frame(void *arg)
 {
     struct ship_base_copy *c = arg;
+    const struct redo_frame_head *h = &c->frame->head;
     int rc = redo_append_frame(c->redo, c->frame, c->inc);
 
+    if (rc == 0)
+        c->at =
+            (struct redo_pos){ h->inc, redo_frame_end(h), h->last_scn, h->last_time_us, h->chain };
     return rc == ERR_AGAIN ? 0 : rc;
 }
 
@@ -269,14 +286,16 @@ copy_send(struct ship_base_copy *c, enum ship_type type, struct writer *w)
     return rc;
 }
 
+/* From c->offset on; `size` 0: all. */
 static int
-copy_fetch(struct ship_base_copy *c, const char *path)
+copy_fetch(struct ship_base_copy *c, const char *path, uint64_t size)
 {
-    struct ship_file_get get = { .copy = c->copy, .path = slice_str(path) };
+    struct ship_file_get get = {
+        .copy = c->copy, .offset = c->offset, .size = size, .path = slice_str(path)
+    };
     struct writer w;
     int rc;
 
-    c->offset = 0;
     c->fetched = false;
     wr_init(&w, SHIP_PATH_MAX + 64);
     ship_file_get_encode(&w, &get);
@@ -300,114 +319,7 @@ make_folders(void *arg)
     return rc;
 }
 
-struct open_job {
-    struct ship_base_copy *copy;
-    const char *name;
-};
-
-static int
-open_file(void *arg)
-{
-    struct open_job *j = arg;
-    char path[COPY_PATH_MAX];
-
-    snprintf(path, sizeof path, "%s/segments/%s", j->copy->o.dir, j->name);
-    return env_open(j->copy->o.env, path, ENV_READ | ENV_WRITE | ENV_CREATE | ENV_TRUNCATE,
-                    &j->copy->file);
-}
-
-static int
-sync_file(void *arg)
-{
-    struct ship_base_copy *c = arg;
-
-    return env_sync(c->file);
-}
-
-static int
-copy_segments(struct ship_base_copy *c)
-{
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < c->file_count; i++) {
-        char name[LSM_FILE_NAME_MAX];
-        struct open_job j = { c, name };
-
-        lsm_file_name(c->files[i].id, name);
-        c->size = c->files[i].size;
-        rc = job_run(c->o.jobs, open_file, &j);
-        if (rc == 0)
-            rc = copy_fetch(c, name);
-        if (rc == 0 && c->offset != c->size)
-            rc = DIAG(ERR_PROTOCOL, "%s is shorter than the list says", name);
-        if (rc == 0)
-            rc = job_run(c->o.jobs, sync_file, c);
-        env_close(c->file);
-        c->file = NULL;
-    }
-    return rc;
-}
-
-static int
-copy_log(struct ship_base_copy *c)
-{
-    struct reader r;
-    int rc;
-
-    wr_reset(&c->memory);
-    rc = copy_fetch(c, "log");
-    if (rc != 0)
-        return rc;
-    rd_init(&r, c->memory.data, c->memory.size);
-    c->inc = rd_u32(&r);
-    c->from.inc = rd_u32(&r);
-    c->from.lsn.v = rd_u64(&r);
-    c->from.scn = rd_u64(&r);
-    c->from.time_us = rd_u64(&r);
-    c->from.chain.lo = rd_u64(&r);
-    c->from.chain.hi = rd_u64(&r);
-    c->end.v = rd_u64(&r);
-    rc = lineage_decode(&r, &c->lineage);
-    if (rc == 0 && !rd_ok(&r))
-        rc = DIAG(ERR_CORRUPT, "the base copy's log position cannot be read");
-    return rc;
-}
-
-/* BASE-3; and only what a manifest may hold. */
-static int
-copy_manifest(struct ship_base_copy *c)
-{
-    struct reader r;
-    uint64_t id = 0;
-    int rc;
-
-    wr_reset(&c->memory);
-    rc = copy_fetch(c, "manifest");
-    if (rc != 0)
-        return rc;
-    rd_init(&r, c->memory.data, c->memory.size);
-    (void)rd_u32(&r);
-    while (rd_left(&r) > 0) {
-        uint8_t op = rd_u8(&r), type = rd_u8(&r);
-        struct slice key = rd_lenslice(&r), value = rd_lenslice(&r);
-
-        if (!rd_ok(&r) || op != 1 || type == 0 || type >= MANIFEST_TYPE_END ||
-            key.size > MANIFEST_KEY_MAX || value.size > MANIFEST_VALUE_MAX)
-            return DIAG(ERR_CORRUPT, "the base copy's manifest cannot be read");
-        if (type == MANIFEST_DATABASE && value.size == 8)
-            id = load_u64(value.data);
-        if (type != MANIFEST_BLOB || slice_eq(key, slice_str(KEPT_BLOB)))
-            manifest_put(&c->edit, (enum manifest_type)type, key, value);
-    }
-    if (id == 0 || (c->o.database_id != 0 && id != c->o.database_id))
-        return DIAG(ERR_CORRUPT, "the base copy is of another database");
-    c->o.database_id = id;
-    if (c->o.more != NULL) {
-        wr_slice(&c->edit.w, wr_view(&c->o.more->w));
-        c->edit.item_count += c->o.more->item_count;
-    }
-    return wr_finish(&c->edit.w);
-}
+/* ---- redo, from the source's log into the copy's --------------------------------------------- */
 
 static int
 unlink_one(void *arg, const char *name)
@@ -436,6 +348,7 @@ open_redo(void *arg)
         rc = redo_open(&o, &c->redo);
     if (rc == 0)
         rc = redo_start_following(c->redo, &c->from);
+    c->at = c->from;
     return rc;
 }
 
@@ -451,28 +364,174 @@ close_redo(void *arg)
     return lsn_lt(end, c->end) ? DIAG(ERR_CORRUPT, "the base copy's redo ends too early") : 0;
 }
 
+/* LSN_MAX: up to what the source has now. */
 static int
-copy_redo(struct ship_base_copy *c)
+copy_redo(struct ship_base_copy *c, struct lsn until)
 {
     struct ship_redo_request q = {
         .purpose = SHIP_REDO_GAP,
         .inc = c->inc,
-        .until = c->end,
-        .from = ship_pos_of(&c->from),
+        .until = until,
+        .from = ship_pos_of(&c->at),
     };
     struct writer w;
-    int rc = job_run(c->o.jobs, open_redo, c);
+    int rc;
 
-    if (rc == 0) {
-        wr_init(&w, 256);
-        ship_redo_request_encode(&w, &q);
-        rc = copy_send(c, SHIP_REDO_REQUEST, &w);
+    c->redo_done = false;
+    c->since_redo = 0;
+    wr_init(&w, 256);
+    ship_redo_request_encode(&w, &q);
+    rc = copy_send(c, SHIP_REDO_REQUEST, &w);
+    return rc == 0 ? copy_wait(c, &c->redo_done) : rc;
+}
+
+/* What has been copied is never further than the rate allows; redo goes as fast as it can. */
+static int
+copy_pause(struct ship_base_copy *c)
+{
+    while (c->o.rate != 0 && c->code == 0) {
+        uint64_t us = (env_boot_ns(c->o.env) - c->started_ns) / 1000;
+        uint64_t due = (uint64_t)((double)c->done * 1e6 / (double)c->o.rate);
+
+        if (due <= us)
+            break;
+        fiber_sleep_us(due - us < COPY_NAP_US ? due - us : COPY_NAP_US);
     }
-    if (rc == 0)
-        rc = copy_wait(c, &c->redo_done);
-    if (rc == 0)
-        rc = job_run(c->o.jobs, close_redo, c);
+    if (c->code != 0)
+        diag_restore(&c->why);
+    return c->code;
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+struct open_job {
+    struct ship_base_copy *copy;
+    const char *name;
+};
+
+static int
+open_file(void *arg)
+{
+    struct open_job *j = arg;
+    char path[COPY_PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/segments/%s", j->copy->o.dir, j->name);
+    return env_open(j->copy->o.env, path, ENV_READ | ENV_WRITE | ENV_CREATE | ENV_TRUNCATE,
+                    &j->copy->file);
+}
+
+static int
+sync_file(void *arg)
+{
+    struct ship_base_copy *c = arg;
+
+    return env_sync(c->file);
+}
+
+static int
+copy_segment(struct ship_base_copy *c, const char *name)
+{
+    int rc = 0;
+
+    c->offset = 0;
+    do {
+        uint64_t before = c->offset;
+
+        rc = copy_fetch(c, name, COPY_PIECE);
+        if (rc == 0 && c->offset == before && c->size != 0)
+            rc = DIAG(ERR_PROTOCOL, "%s is shorter than the list says", name);
+        if (rc == 0)
+            rc = copy_pause(c);
+        if (rc == 0 && c->since_redo >= COPY_REDO_EVERY)
+            rc = copy_redo(c, LSN_MAX);
+    } while (rc == 0 && c->offset < c->size);
     return rc;
+}
+
+static int
+copy_segments(struct ship_base_copy *c)
+{
+    int rc = 0;
+
+    c->started_ns = env_boot_ns(c->o.env);
+    for (size_t i = 0; rc == 0 && i < c->file_count; i++) {
+        char name[LSM_FILE_NAME_MAX];
+        struct open_job j = { c, name };
+
+        lsm_file_name(c->files[i].id, name);
+        c->size = c->files[i].size;
+        rc = job_run(c->o.jobs, open_file, &j);
+        if (rc == 0)
+            rc = copy_segment(c, name);
+        if (rc == 0)
+            rc = job_run(c->o.jobs, sync_file, c);
+        env_close(c->file);
+        c->file = NULL;
+    }
+    return rc;
+}
+
+static int
+copy_log(struct ship_base_copy *c)
+{
+    struct reader r;
+    int rc;
+
+    wr_reset(&c->memory);
+    c->offset = 0;
+    rc = copy_fetch(c, "log", 0);
+    if (rc != 0)
+        return rc;
+    rd_init(&r, c->memory.data, c->memory.size);
+    c->inc = rd_u32(&r);
+    c->from.inc = rd_u32(&r);
+    c->from.lsn.v = rd_u64(&r);
+    c->from.scn = rd_u64(&r);
+    c->from.time_us = rd_u64(&r);
+    c->from.chain.lo = rd_u64(&r);
+    c->from.chain.hi = rd_u64(&r);
+    c->end.v = rd_u64(&r);
+    rc = lineage_decode(&r, &c->lineage);
+    if (rc == 0 && !rd_ok(&r))
+        rc = DIAG(ERR_CORRUPT, "the base copy's log position cannot be read");
+    return rc;
+}
+
+/* BASE-3; and only what a manifest may hold. */
+static int
+copy_manifest(struct ship_base_copy *c)
+{
+    struct reader r;
+    uint64_t id = 0;
+    int rc;
+
+    wr_reset(&c->memory);
+    c->offset = 0;
+    rc = copy_fetch(c, "manifest", 0);
+    if (rc != 0)
+        return rc;
+    rd_init(&r, c->memory.data, c->memory.size);
+    (void)rd_u32(&r);
+    while (rd_left(&r) > 0) {
+        uint8_t op = rd_u8(&r), type = rd_u8(&r);
+        struct slice key = rd_lenslice(&r), value = rd_lenslice(&r);
+
+        if (!rd_ok(&r) || op != 1 || type == 0 || type >= MANIFEST_TYPE_END ||
+            key.size > MANIFEST_KEY_MAX || value.size > MANIFEST_VALUE_MAX)
+            return DIAG(ERR_CORRUPT, "the base copy's manifest cannot be read");
+        if (type == MANIFEST_DATABASE && value.size == 8)
+            id = load_u64(value.data);
+        if (type != MANIFEST_BLOB || slice_eq(key, slice_str(KEPT_BLOB)))
+            manifest_put(&c->edit, (enum manifest_type)type, key, value);
+    }
+    if (id == 0 || (c->o.database_id != 0 && id != c->o.database_id))
+        return DIAG(ERR_CORRUPT, "the base copy is of another database");
+    c->o.database_id = id;
+    if (c->o.more != NULL) {
+        wr_slice(&c->edit.w, wr_view(&c->o.more->w));
+        c->edit.item_count += c->o.more->item_count;
+    }
+    return wr_finish(&c->edit.w);
 }
 
 /* BASE-2 */
@@ -511,9 +570,15 @@ copy_all(struct ship_base_copy *c)
     if (rc == 0)
         rc = copy_manifest(c);
     if (rc == 0)
+        rc = job_run(c->o.jobs, open_redo, c);
+    if (rc == 0)
+        rc = copy_redo(c, c->end);
+    if (rc == 0)
         rc = copy_segments(c);
     if (rc == 0)
-        rc = copy_redo(c);
+        rc = copy_redo(c, LSN_MAX);
+    if (rc == 0)
+        rc = job_run(c->o.jobs, close_redo, c);
     return rc == 0 ? job_run(c->o.jobs, finish, c) : rc;
 }
 
@@ -546,6 +611,12 @@ ship_base_copy_new(const struct ship_base_options *o)
     lineage_init(&c->lineage);
     manifest_edit_init(&c->edit);
     return c;
+}
+
+uint64_t
+ship_base_copy_id(const struct ship_base_copy *c)
+{
+    return c->copy;
 }
 
 static int

@@ -1,11 +1,13 @@
 /* A base copy over a link: the manifest's state, the segment files it names, and redo from where
- * recovery of that state begins, up to its end at that moment. The copy is then an engine like any
- * other: it is mounted (which replays that redo) and follows.
+ * recovery of that state begins. The copy is then an engine like any other: it is mounted (which
+ * replays that redo) and follows.
  *
  *   COPY_BEGIN (kind SHIP_COPY_BASE) →        holds the files, pins the redo
  *              ← COPY_LIST                    "log", "manifest", names of segments
- *   FILE_GET   → ← FILE_CHUNK …               one file at a time
- *   REDO_REQUEST (GAP) → ← REDO …, REDO_END   answered by the owner's ship_sender
+ *   FILE_GET   → ← FILE_CHUNK …               "log", "manifest"
+ *   REDO_REQUEST (GAP) → ← REDO …, REDO_END   answered by the owner's ship_sender: up to "log"'s
+ * end FILE_GET   → ← FILE_CHUNK …               segments, in pieces, one at a time; and again and
+ *                                             again, redo up to the source's end at that moment
  *   COPY_END   →                              releases
  *
  * "log": u32 incarnation | position (as in LOCATED) | u64 end LSN | lineage.
@@ -53,11 +55,13 @@ struct ship_base_options {
     struct link *link;
     uint64_t database_id;             /* 0: whatever the source has */
     const struct manifest_edit *more; /* goes into the manifest with it (the role's blob); NULL */
-    /* After each megabyte or so, on the hub's thread. May be NULL. */
+    uint64_t rate;                    /* bytes of segments a second at most; 0: no limit */
+    /* After each megabyte or so of segments, on the hub's thread. May be NULL. */
     void (*progress)(void *arg, uint64_t bytes, uint64_t bytes_total);
     void *arg;
 };
 struct ship_base_copy *ship_base_copy_new(const struct ship_base_options *o);
+uint64_t ship_base_copy_id(const struct ship_base_copy *c); /* in its messages */
 /* COPY_LIST, FILE_CHUNK, COPY_END, REDO, REDO_END; others (POINTER) are passed over. Parks. */
 MUST_CHECK
 int ship_base_copy_message(struct ship_base_copy *c, const struct ship_header *h,

@@ -7,6 +7,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/lsm/lsm.h"
+#include "engine/redo/record.h"
 #include "engine/redo/redo.h"
 #include "engine/txn/follow.h"
 #include "logship/ship_base.h"
@@ -104,6 +105,30 @@ source_redo_start(struct ship_base_source *b, struct redo_pos *from)
     return rc;
 }
 
+/* A copy of no frame at all would not know where its log stands: then there is one. */
+static int
+source_mark(struct ship_base_source *b, struct lsn *end)
+{
+    struct engine *e = b->engine;
+    struct redo_part part = { .commit_at = REDO_NO_COMMIT, .inc = engine_incarnation(e) };
+    struct redo_time_mark mark = { engine_newest_scn(e), env_wall_us(engine_env(e)) };
+    struct writer w;
+    int rc;
+
+    if (!engine_is_writable(e))
+        return DIAG(ERR_AGAIN, "nothing has been written since the redo that is kept begins");
+    wr_init(&w, 0);
+    redo_encode_time_mark(&w, &mark);
+    part.data = w.data;
+    part.size = w.size;
+    rc = redo_append(engine_redo(e), &part);
+    if (rc == 0)
+        rc = redo_wait_durable(engine_redo(e), part.end_lsn);
+    *end = part.end_lsn;
+    wr_fini(&w);
+    return rc;
+}
+
 static int
 source_hold(void *arg)
 {
@@ -123,6 +148,8 @@ source_hold(void *arg)
     if (rc == 0)
         rc = source_list(b);
     end = redo_durable(engine_redo(b->engine));
+    if (rc == 0 && lsn_le(end, from.lsn))
+        rc = source_mark(b, &end);
     for (size_t i = 0; rc == 0 && i < b->file_count; i++) {
         struct env_file *f;
 
@@ -204,6 +231,13 @@ source_read_memory(struct ship_base_source *b, struct slice bytes)
     return 0;
 }
 
+/* No more than was asked for. */
+static size_t
+source_chunk_size(const struct ship_base_source *b)
+{
+    return b->get.size != 0 && b->get.size < SHIP_CHUNK_MAX ? (size_t)b->get.size : SHIP_CHUNK_MAX;
+}
+
 /* Only what is on the list has a path. */
 static int
 source_read(void *arg)
@@ -225,8 +259,12 @@ source_read(void *arg)
         rc = source_open_file(b, b->files[i], &f);
         if (rc != 0)
             return rc;
-        rc = env_pread(f, b->chunk, SHIP_CHUNK_MAX, b->get.offset, &b->got);
+        rc = env_pread(f, b->chunk, source_chunk_size(b), b->get.offset, &b->got);
         b->last = b->get.offset + b->got >= b->sizes[i] || b->got == 0;
+        if (b->get.size != 0) {
+            b->get.size -= b->got;
+            b->last |= b->get.size == 0;
+        }
         env_close(f);
         return rc;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/checksum.h"
 #include "engine/base/env.h"
 #include "engine/base/mem.h"
 #include "engine/lsm/lsm.h"
@@ -204,6 +205,8 @@ receive_end(void)
         ship_receiver_stop(r);
 }
 
+static uint32_t value_count;
+
 static scn_t
 write_some(uint32_t n, size_t size)
 {
@@ -213,6 +216,9 @@ write_some(uint32_t n, size_t size)
 
     for (uint32_t i = 0; i < n; i++) {
         store_u32(key, i);
+        store_u32(value, ++value_count);
+        for (size_t k = 4; k + 4 <= size; k += 4) /* does not compress */
+            store_u32(value + k, load_u32(value + k - 4) * 1664525u + 1013904223u);
         must(txn_begin(t, TXN_READ_COMMITTED, false));
         must(txn_statement_begin(t));
         must(txn_put(t, TREE, slice(key, 4), slice(value, size)));
@@ -238,46 +244,117 @@ mount(int i)
     must(engine_mount(&o, &engines[i]));
 }
 
-static bool cut_here;
+/* ---- base copies -------------------------------------------------------------------------------
+ */
+
+static uint64_t cut_at; /* bytes of segments; 0: not */
+static bool is_loading, has_loaded;
+static scn_t loaded_scn;
 
 static void
 progress(void *arg, uint64_t bytes, uint64_t total)
 {
     (void)arg;
-    (void)total;
-    if (cut_here && bytes > 1000 && standby_link != NULL) {
-        cut_here = false;
+    ck_assert_uint_le(bytes, total);
+    if (cut_at != 0 && bytes >= cut_at && standby_link != NULL) {
+        cut_at = 0;
         link_close(standby_link, ERR_STOPPED, NULL);
     }
 }
 
-/* BASE-2: the first attempt is cut off and leaves no database. */
+/* Writes for as long as a copy runs. */
 static void
-base_copy(void)
+load_main(void *arg)
 {
-    struct ship_base_options o = { .env = env, .dir = dirs[1], .jobs = jobs, .progress = progress };
-    int rc = 0;
+    (void)arg;
+    while (is_loading) {
+        loaded_scn = write_some(10, 8000);
+        fiber_sleep_us(500);
+    }
+    has_loaded = true;
+}
 
+static bool
+has_manifest(void)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/manifest", dirs[1]);
+    return env_exists(env, path);
+}
+
+static int
+copy_once(uint64_t rate)
+{
+    struct ship_base_options o = {
+        .env = env, .dir = dirs[1], .jobs = jobs, .rate = rate, .progress = progress
+    };
+    int rc;
+
+    while (standby_link == NULL)
+        fiber_sleep_us(1000);
+    o.link = standby_link;
+    copy = ship_base_copy_new(&o);
+    rc = ship_base_copy_run(copy);
+    ship_base_copy_free(copy);
+    copy = NULL;
+    return rc;
+}
+
+/* BASE-2: attempts that are cut off leave no database, whatever was there already. */
+static void
+copy_under_load(void)
+{
+    (void)write_some(300, 12000);
+    must(engine_flush_all(engines[0]));
+    is_loading = true;
+    has_loaded = false;
+    fiber_start(sched, "load", 128 << 10, load_main, NULL);
+    for (int i = 0; i < 4; i++) {
+        cut_at = i == 0 ? 1 : (uint64_t)i << 19;
+        ck_assert_int_ne(copy_once(0), 0);
+        diag_clear();
+        ck_assert(!has_manifest());
+    }
+    cut_at = 0;
+    must(copy_once(0));
+    is_loading = false;
+    while (!has_loaded)
+        fiber_sleep_us(1000);
+}
+
+/* A source where all is in segments and nothing goes on: there is redo to tell where the log
+ * stands all the same. BASE-3: what belongs to the source's role is not copied. */
+static void
+copy_at_rest(void)
+{
+    struct manifest *m = lsm_manifest(engine_lsm(engines[0]));
+    uint64_t sequence;
+    struct writer w;
+
+    must(manifest_put_blob(m, "role", 1, slice_str("the source's own")));
+    loaded_scn = write_some(300, 10000);
+    must(engine_compact_all(engines[0]));
+    must(engine_flush_all(engines[0]));
+    must(copy_once(20 << 20));
+    ck_assert(has_manifest());
+    must(manifest_open(env, dirs[1], &m));
+    wr_init(&w, 0);
+    ck_assert_int_ne(manifest_get_blob(m, "role", &sequence, &w), 0);
+    diag_clear();
+    wr_fini(&w);
+    manifest_close(m);
+}
+
+static void
+base_copy(int part)
+{
     engine_close(engines[1]);
     snprintf(dirs[1], sizeof dirs[1], "%s/c", root);
-    cut_here = true;
-    (void)write_some(300, 40000);
-    for (int i = 0; i < 2; i++) {
-        char path[128];
-
-        while (standby_link == NULL)
-            fiber_sleep_us(1000);
-        o.link = standby_link;
-        copy = ship_base_copy_new(&o);
-        rc = ship_base_copy_run(copy);
-        ck_assert_int_eq(rc == 0, i == 1);
-        ship_base_copy_free(copy);
-        copy = NULL;
-        snprintf(path, sizeof path, "%s/manifest", dirs[1]);
-        ck_assert_int_eq(env_exists(env, path), i == 1);
-        (void)write_some(50, 10000);
-    }
-    must(rc);
+    if (part == 3)
+        copy_under_load();
+    else
+        copy_at_rest();
     mount(1);
 }
 
@@ -341,19 +418,24 @@ wait_shown(scn_t scn)
     }
 }
 
+/* How many, and what they hold. */
 static int
-count_rows(struct engine *e)
+count_rows(struct engine *e, uint64_t *hash)
 {
     struct txn *t = txn_new(e);
     struct txn_cursor *c;
     struct slice key, value;
     int count = 0;
 
+    *hash = 0;
+
     must(txn_begin(t, TXN_READ_COMMITTED, true));
     must(txn_statement_begin(t));
     must(txn_scan(t, TREE, slice(NULL, 0), slice(NULL, 0), 0, NULL, &c));
-    while (txn_cursor_next(c, &key, &value) == 0)
+    while (txn_cursor_next(c, &key, &value) == 0) {
+        *hash = hash64(value.data, value.size, hash64(key.data, key.size, *hash));
         count++;
+    }
     txn_cursor_close(c);
     txn_statement_end(t);
     txn_free(t);
@@ -365,18 +447,25 @@ drive(void *arg)
 {
     scn_t scn;
     int part = *(int *)arg;
+    struct redo_pin absent; /* what the primary keeps for a member that is away */
 
     accepting = true;
-    if (part == 3) {
-        base_copy();
+    redo_pin(engine_redo(engines[0]), &absent, 0, REDO_LSN_FIRST);
+    if (part >= 3) {
+        uint64_t here, there;
+
+        base_copy(part);
         follow_copied();
         receive();
         wait_shown(write_some(100, 100));
+        ck_assert_int_eq(count_rows(engines[1], &there), 300);
+        ck_assert_int_eq(count_rows(engines[0], &here), 300);
+        ck_assert_uint_eq(here, there);
     } else {
         follow();
     }
-    if (part == 3) {
-        ck_assert_int_eq(count_rows(engines[1]), 300);
+    if (part >= 3) {
+        ck_assert_uint_gt(loaded_scn, 0);
     } else if (part == 0) { /* an acknowledgement says durable and applied in the end */
         receive();
         scn = write_some(2000, 100);
@@ -390,7 +479,7 @@ drive(void *arg)
     } else if (part == 1) { /* the line is cut again and again, in the middle of anything */
         receive();
         for (int i = 0; i < 12; i++) {
-            scn = write_some(40, 40000);
+            scn = write_some(30, 20000);
             fiber_sleep_us((uint64_t)(i * 700));
             if (standby_link != NULL)
                 link_close(standby_link, ERR_STOPPED, NULL);
@@ -411,10 +500,11 @@ drive(void *arg)
         receive(); /* SHIP-2: asked again, the sender begins where the log ends */
         wait_shown(scn);
     }
-    ck_assert_uint_eq(engine_visible_scn(engines[1]), engine_newest_scn(engines[0]));
+    wait_shown(engine_newest_scn(engines[0])); /* the keeper commits too */
     receive_end();
     if (sender != NULL)
         ship_sender_stop(sender);
+    redo_unpin(engine_redo(engines[0]), &absent);
     link_hub_free(hubs[1]);
     link_hub_free(hubs[0]);
     while (sched_fiber_count(sched) > 1)
@@ -453,6 +543,32 @@ START_TEST(test_ship)
 }
 END_TEST
 
+/* BASE-1: a source cannot name a path, nor anything but segments. */
+START_TEST(test_copy_takes_segments_only)
+{
+    static const char *const names[] = {
+        "../manifest", "lock",   "segments/0000000000000001.seg", "0000000000000001.SEG",
+        "1.seg",       "",       "0000000000000001.seg/../x",     "redoubt.yaml",
+        "/etc/passwd", "redo/x", "000000000000000g.seg",          "0000000000000001.segx",
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct ship_base_options o = { .env = env, .dir = root, .jobs = jobs };
+        struct ship_header h = { .type = SHIP_COPY_LIST };
+        struct ship_base_copy *c = ship_base_copy_new(&o);
+        struct writer w;
+
+        wr_init(&w, 4096);
+        ship_copy_list_begin(&w, ship_base_copy_id(c), true, 1);
+        ship_copy_list_add(&w, &(struct ship_file){ .path = slice_str(names[i]), .size = 1 });
+        ck_assert_int_ne(ship_base_copy_message(c, &h, wr_view(&w)), 0);
+        diag_clear();
+        wr_fini(&w);
+        ship_base_copy_free(c);
+    }
+}
+END_TEST
+
 static void
 setup(void)
 {
@@ -476,6 +592,7 @@ setup(void)
     receiver = NULL;
     standby_link = NULL;
     located = 0;
+    value_count = 0;
     memset(&last_ack, 0, sizeof last_ack);
 }
 
@@ -507,7 +624,8 @@ main(void)
     suite_add_tcase(s, tc);
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_loop_test(tc, test_ship, 0, 3); /* part 3: see README-ship.md, Limits */
+    tcase_add_loop_test(tc, test_ship, 0, 5);
+    tcase_add_test(tc, test_copy_takes_segments_only);
     srunner_set_fork_status(r, CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
