@@ -130,6 +130,7 @@ open_engine(struct node *n)
         return rc;
     n->catalog = catalog_new(n->engine);
     n->destinations = destinations_new(n->env);
+    destinations_keep_redo(n->destinations, engine_redo(n->engine));
     engine_set_members_limit(n->engine,
                              &(struct members_limit){ destinations_limit, n->destinations });
     node_gate_init(n);
@@ -387,6 +388,8 @@ node_close(struct node *n)
     catalog_free(n->catalog);
     if (n->engine != NULL)
         node_gate_fini(n);
+    if (n->destinations != NULL)
+        destinations_keep_redo(n->destinations, NULL);
     engine_close(n->engine);
     destinations_free(n->destinations);
     memset(&n->key, 0, sizeof n->key);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/redo/redo.h"
 
 enum { SAMPLES = 2048 };
 #define SAMPLE_NS 10000000ull /* samples are at least so far apart */
@@ -20,11 +21,13 @@ struct known {
     struct gate_ack ack;
     scn_t applied_scn;
     uint64_t heard_ns;
+    struct redo_pin *pin; /* NULL: none is kept */
 };
 
 struct destinations {
     struct env *env;
-    struct env_mutex mutex;
+    struct env_mutex mutex; /* outside redo's own locks */
+    struct redo *redo;      /* NULL: nothing is kept */
     struct known known[GATE_MEMBERS_MAX];
     uint32_t count;
     struct sample samples[SAMPLES]; /* a ring, oldest first */
@@ -48,9 +51,59 @@ destinations_free(struct destinations *d)
 {
     if (d == NULL)
         return;
+    destinations_keep_redo(d, NULL);
     env_mutex_fini(&d->mutex);
     xfree(d);
 }
+
+/* ---- redo that is kept ----------------------------------------------------------------------- */
+
+static void
+keep(struct destinations *d, struct known *k)
+{
+    if (d->redo == NULL || k->pin != NULL)
+        return;
+    k->pin = xcalloc(1, sizeof *k->pin);
+    redo_pin(d->redo, k->pin, 0, k->heard ? k->ack.durable : lsn_make(0));
+}
+
+static void
+keep_no_more(struct destinations *d, struct known *k)
+{
+    if (k->pin == NULL)
+        return;
+    redo_unpin(d->redo, k->pin);
+    xfree(k->pin);
+    k->pin = NULL;
+}
+
+/* A claim that was lost begins anew with a member that is there again. */
+static void
+keep_moved(struct destinations *d, struct known *k)
+{
+    if (k->pin == NULL)
+        return;
+    if (redo_pin_is_lost(d->redo, k->pin)) {
+        keep_no_more(d, k);
+        keep(d, k);
+    } else {
+        redo_pin_move(d->redo, k->pin, 0, k->ack.durable);
+    }
+}
+
+void
+destinations_keep_redo(struct destinations *d, struct redo *redo)
+{
+    env_mutex_lock(&d->mutex);
+    for (uint32_t i = 0; i < d->count; i++)
+        keep_no_more(d, &d->known[i]);
+    d->redo = redo;
+    for (uint32_t i = 0; i < d->count; i++)
+        keep(d, &d->known[i]);
+    env_mutex_unlock(&d->mutex);
+}
+
+/* ---- members --------------------------------------------------------------------------------- */
 
 /* With the mutex. */
 static struct known *
@@ -71,14 +124,20 @@ destinations_set(struct destinations *d, const member_id_t *members, const bool 
     CHECK(count <= GATE_MEMBERS_MAX);
     env_mutex_lock(&d->mutex);
     for (uint32_t i = 0; i < count; i++) {
-        const struct known *k = find(d, members[i]);
+        struct known *k = find(d, members[i]);
         uint32_t at = i;
 
         for (; at > 0 && now[at - 1].member > members[i]; at--)
             now[at] = now[at - 1];
         now[at] = k != NULL ? *k : (struct known){ .member = members[i] };
         now[at].promotable = promotable[i];
+        if (k != NULL)
+            k->pin = NULL; /* it has moved */
     }
+    for (uint32_t i = 0; i < d->count; i++)
+        keep_no_more(d, &d->known[i]);
+    for (uint32_t i = 0; i < count; i++)
+        keep(d, &now[i]);
     memcpy(d->known, now, sizeof now);
     d->count = count;
     env_mutex_unlock(&d->mutex);
@@ -110,6 +169,7 @@ destinations_ack(struct destinations *d, member_id_t member, const struct ship_a
         k->applied_scn = ack->applied_scn;
         k->heard = true;
         k->heard_ns = now_ns;
+        keep_moved(d, k);
     }
     env_mutex_unlock(&d->mutex);
 }
@@ -189,6 +249,7 @@ destinations_list(struct destinations *d, uint64_t now_ns, struct destination ou
             .connected = k->connected,
             .promotable = k->promotable,
             .heard = k->heard,
+            .redo_lost = k->pin != NULL && redo_pin_is_lost(d->redo, k->pin),
             .ack = k->ack,
             .applied_scn = k->applied_scn,
             .transport_lag_bytes = behind(d, k->ack.durable),

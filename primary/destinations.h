@@ -14,6 +14,7 @@
 #include "primary/gate.h"
 
 struct destinations;
+struct redo;
 
 struct destinations *destinations_new(struct env *env);
 void destinations_free(struct destinations *d); /* NULL allowed */
@@ -31,12 +32,18 @@ void destinations_ack(struct destinations *d, member_id_t member, const struct s
  */
 void destinations_log(struct destinations *d, struct lsn end, uint64_t now_ns);
 
+/* DEST-3: redo is kept for each member from what it has made durable on (for one that was never
+ * heard of: all that is here), within redo's own budget, also while it is away. NULL: no more, as
+ * before the engine closes. */
+void destinations_keep_redo(struct destinations *d, struct redo *redo);
+
 /* For gate_acknowledged: fills at most GATE_MEMBERS_MAX; returns how many. */
 uint32_t destinations_acks(struct destinations *d, struct gate_ack *out);
 
 struct destination {
     member_id_t member;
     bool connected, promotable, heard; /* heard: has acknowledged anything */
+    bool redo_lost;                    /* what was kept for it has outgrown the budget */
     struct gate_ack ack;
     scn_t applied_scn;
     /* Against the own log's end: not received or not durable there; not applied there. */

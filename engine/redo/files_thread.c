@@ -184,6 +184,8 @@ pin_needs(const struct redo *r, const struct redo_pin *pin, const struct redo_fi
 
     if (pin->lost || lsn_le(f->end.lsn, pin->lsn))
         return false;
+    if (pin->inc == 0 && r->files.current == 0)
+        return true; /* which way it goes is not known yet */
     return inc == pin->inc || (inc > pin->inc && lineage_redo_at(&r->lineage, r->files.current,
                                                                  f->head.start.lsn) == inc);
 }

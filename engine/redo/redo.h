@@ -227,7 +227,8 @@ struct lsn redo_cursor_lsn(const struct redo_cursor *c); /* where the next frame
  * them. */
 void redo_release(struct redo *r, incarnation_t inc, struct lsn lsn);
 
-/* A sender's claim on redo from a position on, on the way to the present incarnation. When files
+/* A sender's claim on redo from a position on, on the way to the present incarnation; inc 0: in
+ * whatever incarnation the position lies. When files
  * kept for pins alone exceed keep_bytes, the oldest claims are lost. */
 struct redo_pin {
     incarnation_t inc;

@@ -2,8 +2,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "engine/redo/redo_int.h"
 #include "primary/destinations.h"
 
 static const member_id_t MEMBERS[] = { 7, 3 };
@@ -79,6 +82,112 @@ START_TEST(test_limit)
 }
 END_TEST
 
+/* ---- redo that is kept ----------------------------------------------------------------------- */
+
+static void
+must(int rc)
+{
+    ck_assert_msg(rc == 0, "%s", diag_last()->message);
+}
+
+/* Writes about so many MiB, and lets go of what recovery does not need any more. */
+static void
+write_redo(struct engine *e, int mib)
+{
+    struct txn *t = txn_new(e);
+    struct commit_token token;
+    uint8_t value[32 << 10];
+    uint32_t x = 1;
+
+    for (int i = 0; i < mib * 32; i++) {
+        for (size_t k = 0; k + 4 <= sizeof value; k += 4)
+            store_u32(value + k, x = x * 1664525u + 1013904223u);
+        must(txn_begin(t, TXN_READ_COMMITTED, false));
+        must(txn_statement_begin(t));
+        must(txn_put(t, 1, slice("k", 1), slice(value, sizeof value)));
+        txn_statement_end(t);
+        must(txn_commit(t, &token));
+    }
+    txn_free(t);
+    must(engine_flush_all(e));
+    redo_files_settle(engine_redo(e));
+}
+
+static bool
+holds(struct engine *e, struct lsn lsn)
+{
+    struct redo_pos pos;
+    int rc = redo_locate(engine_redo(e), engine_incarnation(e), lsn, &pos);
+
+    diag_clear();
+    return rc == 0;
+}
+
+/* DEST-3: redo waits for members that are away, from what they have made durable on, up to a
+ * budget; nothing waits for who is no member any more. */
+START_TEST(test_redo_is_kept)
+{
+    char dir[] = "/tmp/rd-dest-XXXXXX", data[64], command[80];
+    struct env *env = env_posix_new();
+    struct destinations *d = destinations_new(env);
+    struct destination out[GATE_MEMBERS_MAX];
+    struct engine_options o = {
+        .env = env,
+        .dir = data,
+        .memtable_bytes = 8 << 20,
+        .ring_bytes = 256 << 10,
+        .redo_file_bytes = 1 << 20,
+        .redo_keep_bytes = 6 << 20,
+        .no_background = true,
+        .no_sync = true,
+    };
+    struct engine *e;
+    struct ship_ack a;
+    struct lsn first, second;
+    uint64_t id;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(data, sizeof data, "%s/n", dir);
+    must(engine_create(env, data, &id));
+    must(engine_mount(&o, &e));
+    must(engine_open_write(e, 1, 1));
+    destinations_set(d, MEMBERS, PROMOTABLE, 2);
+    destinations_keep_redo(d, engine_redo(e));
+    first = redo_reserved(engine_redo(e));
+    write_redo(e, 3);
+    ck_assert(holds(e, first)); /* nobody was heard of */
+    second = redo_reserved(engine_redo(e));
+    a = ack(1, second.v, second.v, 9);
+    destinations_ack(d, 7, &a, MS);
+    write_redo(e, 1);
+    ck_assert(holds(e, first)); /* the other one has not been */
+    destinations_ack(d, 3, &a, MS);
+    write_redo(e, 1);
+    ck_assert(!holds(e, first));
+    ck_assert(holds(e, second));
+    write_redo(e, 8); /* more than the budget */
+    ck_assert(!holds(e, second));
+    ck_assert_uint_eq(destinations_list(d, 2 * MS, out), 2);
+    ck_assert(out[0].redo_lost && out[1].redo_lost);
+    first = redo_reserved(engine_redo(e));
+    a = ack(1, first.v, first.v, 10);
+    destinations_ack(d, 7, &a, MS);
+    write_redo(e, 3);
+    ck_assert(holds(e, first));
+    ck_assert_uint_eq(destinations_list(d, 2 * MS, out), 2);
+    ck_assert(out[0].redo_lost && !out[1].redo_lost);
+    destinations_set(d, MEMBERS + 1, PROMOTABLE + 1, 1);
+    write_redo(e, 2);
+    ck_assert(!holds(e, first));
+    destinations_keep_redo(d, NULL);
+    engine_close(e);
+    destinations_free(d);
+    env_free(env);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -90,6 +199,8 @@ main(void)
     suite_add_tcase(s, tc);
     tcase_add_test(tc, test_lag);
     tcase_add_test(tc, test_limit);
+    tcase_add_test(tc, test_redo_is_kept);
+    tcase_set_timeout(tc, 0);
     srunner_set_fork_status(r, CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
