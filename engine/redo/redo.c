@@ -15,6 +15,7 @@ enum {
     FRAME_CACHE_UNITS_MIN = 4,
     FILE_BYTES_DEFAULT = 64 << 20,
     FILE_BYTES_MIN = 64 << 10,
+    SECOND_BYTES_DEFAULT = 64 << 10,
     LZ4_BYTES_MIN_DEFAULT = 16 << 10,
     SPARES_DEFAULT = 2,
 };
@@ -42,6 +43,8 @@ options_fill(struct redo_options *o)
         o->spare_count = SPARES_DEFAULT;
     if (o->lz4_bytes_min == 0)
         o->lz4_bytes_min = LZ4_BYTES_MIN_DEFAULT;
+    if (o->second_bytes == 0)
+        o->second_bytes = SECOND_BYTES_DEFAULT;
 }
 
 /* A part fits a frame, a frame a file, and half the ring. */

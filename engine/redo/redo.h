@@ -57,6 +57,7 @@ struct redo_options {
     uint32_t spare_count;          /* files made ahead; 0: 2 */
     uint32_t lz4_bytes_min; /* frames of at least this size are compressed; 0: 16 KiB; UINT32_MAX:
                              * never */
+    uint32_t second_bytes;  /* that must wait for a second write to begin beside one; 0: 64 KiB */
     bool fdatasync;         /* pwrite and fdatasync rather than O_DIRECT|O_DSYNC */
     bool no_sync;           /* bench only: written, not forced */
     /* What the caller knows to have been durable here (from the manifest): an incarnation whose

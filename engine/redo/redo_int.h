@@ -321,6 +321,7 @@ struct redo {
         struct env_cond cond;
         _Atomic uint32_t idle;      /* asleep and not called */
         _Atomic uint32_t searching; /* awake and not yet with a batch */
+        _Atomic uint32_t writing;   /* with a batch that is not back from the disk */
         uint32_t called;
         bool stopping;
     } wake;
@@ -346,7 +347,7 @@ bool redo_seal(struct redo *r);
 void redo_seal_enter(struct redo *r, struct redo_frame *f);
 /* writer.c */
 void redo_log_thread(void *redo);
-bool redo_has_work(struct redo *r);
+bool redo_has_work(struct redo *r); /* that a thread should begin with now */
 void redo_wake_log(struct redo *r);
 /* Under seal, with nothing outstanding. */
 void redo_writer_close_file(struct redo *r);

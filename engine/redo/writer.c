@@ -1,5 +1,7 @@
 /* The log threads. Each in turn seals what is complete, takes what is queued, writes it in one call
- * and publishes. While one waits for the disk, the other may issue the next write.
+ * and publishes. While one waits for the disk, the other may issue the next write, once there is
+ * enough for it: small writes gather meanwhile, since on a busy machine each costs several switches
+ * between threads, and whoever writes takes them as soon as it is back.
  *
  * Sleeping and waking: a thread that is awake and has not yet taken its batch is "searching"; while
  * there is one, nobody needs to be woken, for it will take all that is there. It stops searching
@@ -8,6 +10,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/redo/redo_int.h"
+
+enum { FRAME_WORTH = 8 << 10 }; /* bytes that a frame in the queue counts as */
 
 struct batch {
     struct redo_frame *frames[REDO_WRITE_FRAMES];
@@ -174,6 +178,7 @@ writer_take(struct redo *r, struct batch *b)
     CHECK(b->count > 0);
     b->handle = r->seal.handle;
     b->ticket = redo_publish_issue(r, &r->seal.tail, b->bytes);
+    atomic_fetch_add(&r->wake.writing, 1);
     return true;
 }
 
@@ -186,6 +191,7 @@ writer_write(struct redo *r, struct batch *b)
         rc = env_sync(b->handle);
     if (rc != 0)
         PANIC("redo could not be written: %s", diag_last()->message);
+    atomic_fetch_sub(&r->wake.writing, 1);
     redo_publish_done(r, b->ticket);
     for (int i = 0; i < b->count; i++)
         redo_frame_unref(b->frames[i]);
@@ -193,10 +199,17 @@ writer_write(struct redo *r, struct batch *b)
 
 /* ---- the threads --------------------------------------------------------------------------- */
 
+/* An appender completes its part, or a frame is queued, before this looks at `writing`; a writer
+ * lowers that before it looks: one of the two sees the other. */
 bool
 redo_has_work(struct redo *r)
 {
-    return atomic_load(&r->queue.count) > 0 || redo_complete(r) != atomic_load(&r->ring_tail);
+    uint64_t tail = atomic_load(&r->ring_tail), bytes = redo_complete(r) - tail;
+    uint32_t frames = atomic_load(&r->queue.count);
+
+    if (atomic_load(&r->wake.writing) == 0)
+        return frames > 0 || bytes > 0;
+    return bytes + (uint64_t)frames * FRAME_WORTH >= r->options.second_bytes;
 }
 
 void

@@ -13,6 +13,7 @@ redo_rig_init(struct redo_rig *g, struct env *env, const char *dir)
     snprintf(g->archive, sizeof g->archive, "%s/archive", dir);
     lineage_init(&g->lineage);
     g->options = (struct redo_options){ .env = env,
+                                        .second_bytes = 1, /* writes overlap */
                                         .dir = g->dir,
                                         .database_id = 77,
                                         .ring_bytes = 256 << 10,
