@@ -49,6 +49,7 @@ redo_strand_begin(struct redo_strand *s, incarnation_t inc)
     s->inc = inc;
     s->writes_open = false;
     s->appended = false;
+    s->failed = 0;
 }
 
 static void
@@ -85,8 +86,10 @@ strand_append(struct redo_strand *s, struct redo_part *part)
 
     writes_close(s);
     rc = wr_finish(&s->buffer);
-    if (rc != 0)
+    if (rc != 0) {
+        s->failed = rc;
         return rc;
+    }
     taken = s->buffer;
     s->buffer = s->spare;
     wr_reset(&s->buffer);
@@ -95,6 +98,8 @@ strand_append(struct redo_strand *s, struct redo_part *part)
     part->size = taken.size;
     part->inc = s->inc;
     rc = redo_append(s->redo, part);
+    if (rc != 0)
+        s->failed = rc;
     wr_reset(&taken);
     s->spare = taken;
     s->flushing = false;
@@ -200,6 +205,8 @@ redo_strand_commit(struct redo_strand *s, struct redo_strand_commit *c)
     struct redo_part part = { .flags = c->flags, .on_reserved = c->on_reserved, .arg = c->arg };
     int rc = strand_make_room(s, c->child_count);
 
+    if (rc == 0 && s->failed != 0)
+        rc = DIAG(s->failed, "redo of this transaction could not be written: it is rolled back");
     if (rc != 0)
         return rc;
     writes_close(s);

@@ -29,6 +29,7 @@ struct redo_strand {
     bool flushing;              /* somebody is inside redo_append with this strand's records */
     bool appended;              /* something of this transaction has an LSN */
     struct lsn first_lsn;       /* of that; valid if appended */
+    int failed;                 /* records were lost with this error: it can only be rolled back */
     struct fiber_queue waiters; /* until flushing ends */
 };
 
@@ -44,11 +45,11 @@ redo_strand_is_empty(const struct redo_strand *s)
 
 /* A write of `txid` (the transaction's or a savepoint's) with its seq. When the strand passes
  * REDO_STRAND_FLUSH it is appended: then it parks, and fails as redo_append does; what was in it is
- * gone then, and the transaction can only be rolled back.
+ * gone then, and the transaction can only be rolled back: redo_strand_commit refuses it.
  *
- * A large value goes ahead in pieces, *before* its version is put into the memtable: put_parts
- * takes the leading pieces off `value` and leaves the rest, which redo_strand_put then takes. It
- * does nothing for a value of at most redo_strand_value_max bytes. */
+ * A large value goes in pieces: redo_strand_put sees to it. Who has to do something between them
+ * takes the leading ones off with put_parts, which leaves the rest for redo_strand_put; it does
+ * nothing for a value of at most redo_strand_value_max bytes. */
 MUST_CHECK
 int redo_strand_put_parts(struct redo_strand *s, txid_t txid, uint64_t seq, tree_id_t tree,
                           struct slice key, struct slice *value);

@@ -156,9 +156,14 @@ engine_open_redo(struct engine *e)
         .keep_bytes = o->redo_keep_bytes,
         .no_sync = o->no_sync,
     };
+    struct redo_pos known;
     int rc;
 
     snprintf(dir, sizeof dir, "%s/redo", e->dir);
+    if (engine_known_durable(e, &known)) {
+        ro.known = &known;
+        ro.known_count = 1;
+    }
     rc = redo_open(&ro, &e->redo);
     if (rc != 0)
         return rc;

@@ -355,6 +355,9 @@ void keeper_fill_policy(struct engine *e, struct undo_policy_host *policy);
 /* What readers were shown before a restart: not more than `tip`. */
 scn_t engine_exposed_scn(struct engine *e, scn_t tip);
 void engine_store_exposed(struct engine *e); /* blocks */
+/* How far redo of the incarnation that this node wrote last had been durable, at the least. Of one
+ * that it only followed a cut may have taken some back: false. Before redo is opened. */
+bool engine_known_durable(struct engine *e, struct redo_pos *out);
 
 /* strand.c: the owner brackets each write (version into the memtable, record into the strand) with
  * these, so that a sealer sees both or neither. Parks while a sealer is inside. */

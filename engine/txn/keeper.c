@@ -116,11 +116,33 @@ engine_exposed_scn(struct engine *e, scn_t tip)
     return scn < tip ? scn : tip;
 }
 
+bool
+engine_known_durable(struct engine *e, struct redo_pos *out)
+{
+    uint64_t sequence;
+    struct reader r;
+    struct writer w;
+    bool known = false;
+
+    *out = (struct redo_pos){ 0 };
+    wr_init(&w, 64);
+    if (manifest_get_blob(lsm_manifest(e->lsm), EXPOSED_BLOB, &sequence, &w) == 0) {
+        rd_init(&r, w.data, w.size);
+        out->inc = rd_u32(&r);
+        out->scn = rd_u64(&r);
+        out->lsn.v = rd_u64(&r); /* older ones lack it */
+        known = rd_ok(&r) && out->inc == engine_incarnation(e) && begun_has(e, out->inc);
+    }
+    wr_fini(&w);
+    return known;
+}
+
 void
 engine_store_exposed(struct engine *e)
 {
     struct manifest *m = lsm_manifest(e->lsm);
     scn_t scn = engine_visible_scn(e);
+    struct lsn durable = redo_durable(e->redo);
     uint64_t sequence = 0;
     struct writer w;
 
@@ -132,6 +154,7 @@ engine_store_exposed(struct engine *e)
     wr_reset(&w);
     wr_u32(&w, engine_incarnation(e));
     wr_u64(&w, scn);
+    wr_u64(&w, durable.v);
     if (manifest_put_blob(m, EXPOSED_BLOB, sequence + 1, wr_view(&w)) == 0)
         e->exposed_stored = scn;
     else

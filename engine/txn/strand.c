@@ -38,8 +38,8 @@ strand_reserve(struct engine *e, struct txn *t)
         was = STRAND_FREE;
     }
     if (!redo_strand_is_empty(&t->strand) && redo_strand_flush(&t->strand) != 0) {
-        /* The node writes this incarnation no more: the transaction is dead, and so are its
-         * records. Its versions stay unresolved and are dropped by the end of the incarnation. */
+        /* The node writes this incarnation no more, or has no room for redo: the strand remembers
+         * it, and the transaction will not commit. */
         diag_clear();
     }
     atomic_store_explicit(&t->strand_user, STRAND_FREE, memory_order_release);

@@ -216,7 +216,10 @@ long_value_end(struct txn *t)
 }
 
 /* The version goes into the memtable, then its record into the strand; a sealer sees both or
- * neither (REDO-1). */
+ * neither (REDO-1). A long value's pieces are appended on the way, with the strand held: the flush
+ * of that memtable waits for the last of them, and recovery does not begin between them. They do
+ * not go ahead of the version, since that may find the row changed (ERR_AGAIN), and pieces without
+ * an end would join those of the next long value. */
 static int
 write_and_log(struct txn *t, tree_id_t tree, struct lock_name name, int mode, bool own,
               struct write_args *w)

@@ -10,7 +10,7 @@
 #include "engine/base/env.h"
 #include "engine/base/fiber.h"
 #include "engine/engine.h"
-#include "engine/redo/redo.h"
+#include "engine/redo/redo_int.h"
 
 enum { TREE = 1, TREE_B = 2 };
 
@@ -445,6 +445,82 @@ START_TEST(times_find_commits)
 }
 END_TEST
 
+/* LOG-4, with what the manifest knows: the log's last file may not go unnoticed. */
+START_TEST(known_redo_is_missed)
+{
+    static uint8_t value[64 << 10];
+    struct engine_options o = {
+        .env = env, .dir = dir, .redo_file_bytes = 1 << 20, .no_background = true
+    };
+    char command[160];
+    uint32_t x = 1;
+
+    engine_close(engine);
+    ck_assert_int_eq(engine_mount(&o, &engine), 0);
+    next_inc++;
+    ck_assert_int_eq(engine_open_write(engine, next_inc, 77 + next_inc), 0);
+    for (int i = 0; i < 36; i++) {
+        struct commit_token token;
+        struct txn *t = begin(TXN_READ_COMMITTED);
+
+        for (size_t k = 0; k + 4 <= sizeof value; k += 4)
+            store_u32(value + k, x = x * 1664525u + 1013904223u);
+        ck_assert_int_eq(txn_statement_begin(t), 0);
+        ck_assert_int_eq(txn_put(t, TREE, slice(&x, 4), slice(value, sizeof value)), 0);
+        txn_statement_end(t);
+        ck_assert_int_eq(txn_commit(t, &token), 0);
+        txn_free(t);
+    }
+    engine_close(engine);
+    engine = NULL;
+    snprintf(
+        command, sizeof command,
+        "test $(ls %s/redo/redo-* | wc -l) -gt 1 && mv $(ls %s/redo/redo-* | tail -n 1) %s/away",
+        dir, dir, dir);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(engine_mount(&o, &engine), ERR_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(diag_last()->message, "had been durable"));
+    diag_clear();
+    engine = NULL;
+}
+END_TEST
+
+/* A transaction whose records found no room in the log does not commit without them, whatever its
+ * client rolls back to (TXNE-2). `_i` 0: its own spill; 1: a flush of its memtable appends them. */
+START_TEST(lost_records_are_not_committed)
+{
+    static uint8_t value[200 << 10];
+    struct txn *t = begin(TXN_READ_COMMITTED);
+    atomic_bool *full = &engine_redo(engine)->files.disk_full;
+    struct commit_token token;
+    int savepoint;
+
+    put(t, "a", "1");
+    ck_assert_int_eq(txn_savepoint(t, &savepoint), 0);
+    redo_files_settle(engine_redo(engine)); /* files made meanwhile would say that there is room */
+    atomic_store(full, true);
+    if (_i == 0) {
+        ck_assert_int_eq(txn_statement_begin(t), 0);
+        ck_assert_int_eq(txn_put(t, TREE, slice_str("b"), slice(value, sizeof value)),
+                         ERR_DISK_FULL);
+        diag_clear();
+        txn_statement_end(t);
+    } else {
+        ck_assert_int_eq(engine_flush_all(engine), 0);
+    }
+    atomic_store(full, false);
+    txn_rollback_to(t, savepoint);
+    ck_assert_int_eq(txn_commit(t, &token), ERR_DISK_FULL);
+    diag_clear();
+    txn_free(t);
+    assert_now("a", "-");
+    put_commit("d", "4");
+    reopen();
+    assert_now("a", "-");
+    assert_now("d", "4");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -466,6 +542,8 @@ main(void)
     tcase_add_test(c, trees_come_and_go_with_their_transaction);
     tcase_add_test(c, ids_are_never_given_twice);
     tcase_add_test(c, times_find_commits);
+    tcase_add_test(c, known_redo_is_missed);
+    tcase_add_loop_test(c, lost_records_are_not_committed, 0, 2);
     suite_add_tcase(s, c);
     srunner_set_fork_status(r, getenv("RD_FORK") != NULL ? CK_FORK : CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
