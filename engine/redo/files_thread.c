@@ -7,7 +7,7 @@
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
 
-enum { SPARE_CHUNK = 1 << 20, RETRY_US = 1000000 };
+enum { SPARE_CHUNK = 1 << 20, RETRY_US = 1000000, PIN_STEP_BITS = 20 };
 
 /* ---- spares -------------------------------------------------------------------------------- */
 
@@ -382,10 +382,14 @@ redo_pin(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct lsn lsn
 void
 redo_pin_move(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct lsn lsn)
 {
+    bool far;
+
     env_mutex_lock(&r->files.lock);
+    far = pin->inc != inc || pin->lsn.v >> PIN_STEP_BITS != lsn.v >> PIN_STEP_BITS;
     pin->inc = inc;
     pin->lsn = lsn;
-    env_cond_signal(&r->files.work);
+    if (far)
+        env_cond_signal(&r->files.work);
     env_mutex_unlock(&r->files.lock);
 }
 
