@@ -294,17 +294,32 @@ command_status(struct env *env, int argc, char **argv)
  */
 
 static void
+print_branch(const char *member, const char *line)
+{
+    unsigned inc, parent;
+    uint64_t fork, shared, end;
+    int now;
+    char reign[32];
+
+    if (sscanf(line, "%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%31[0-9a-f]\t%d", &inc,
+               &parent, &fork, &shared, &end, reign, &now) != 7)
+        return;
+    printf("%-8s incarnation %u, reign %s, from %u at SCN %" PRIu64 ": ", member, inc, reign,
+           parent, fork);
+    if (now != 0)
+        printf("current, SCN %" PRIu64 "\n", end);
+    else if (end > shared)
+        printf("left at SCN %" PRIu64 "; SCN %" PRIu64 " to %" PRIu64 " are an orphan branch\n",
+               shared, shared + 1, end);
+    else
+        printf("left at SCN %" PRIu64 ", nothing beyond it\n", shared);
+}
+
+static void
 print_branches(const char *member, const char *text)
 {
     for (const char *line = text; line != NULL && *line != '\0';) {
-        unsigned inc, parent;
-        uint64_t from, to;
-        char reign[32];
-
-        if (sscanf(line, "%u\t%u\t%" SCNu64 "\t%" SCNu64 "\t%31[0-9a-f]", &inc, &parent, &from, &to,
-                   reign) == 5)
-            printf("%-8s incarnation %u: SCN %" PRIu64 " to %" PRIu64 ", reign %s\n", member, inc,
-                   from + 1, to, reign);
+        print_branch(member, line);
         line = strchr(line, '\n');
         line = line != NULL ? line + 1 : NULL;
     }

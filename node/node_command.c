@@ -126,7 +126,8 @@ tell_report(struct node *n, struct writer *w)
         tell_destinations(n, r, w);
 }
 
-/* A branch that nobody goes on from and that is not the one followed holds commits of its own. */
+/* Every incarnation with redo here: up to where the present history shares it, and up to where its
+ * own commits go. What lies between is an orphan branch. */
 static void
 tell_branches(struct node *n, struct writer *w)
 {
@@ -140,14 +141,14 @@ tell_branches(struct node *n, struct writer *w)
         scn_t shared = lineage_part(&l, e->inc, now);
         struct redo_pos end;
 
-        if (e->inc == now || shared == SCN_MAX ||
-            redo_end(engine_redo(n->engine), e->inc, &end) != 0) {
+        if (redo_end(engine_redo(n->engine), e->inc, &end) != 0) {
             diag_clear();
             continue;
         }
-        if (end.scn > shared)
-            line(w, "%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%016" PRIx64, e->inc, e->parent, shared,
-                 end.scn, e->reign_id);
+        if (e->inc == now || shared > end.scn)
+            shared = end.scn;
+        line(w, "%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%016" PRIx64 "\t%d", e->inc,
+             e->parent, e->fork_scn, shared, end.scn, e->reign_id, e->inc == now);
     }
     lineage_fini(&l);
 }

@@ -36,7 +36,7 @@ static const struct command commands[] = {
       "lets a member that holds commits of an abandoned branch cut them off and follow",
       "redoubt reinstate A", command_reinstate },
     { "branches", "[--at HOST:PORT] [--key FILE]",
-      "lists branches of history that were cut off and hold commits of their own",
+      "lists the incarnations that members hold: where each was left, and what is an orphan branch",
       "redoubt branches --at 10.0.0.1:7433", command_branches },
     { "drop", "NAME [--at HOST:PORT] [--key FILE]", "takes a standby out of the configuration",
       "redoubt drop C", command_drop },
