@@ -105,16 +105,16 @@ bool
 redo_seal(struct redo *r)
 {
     uint64_t from = atomic_load(&r->ring_tail), to = redo_complete(r);
-    struct redo_frame_head h = { .inc = r->append.inc,
-                                 .lsn = { from },
-                                 .last_scn = r->queue.sealed.scn,
-                                 .last_time_us = r->queue.sealed.time_us };
+    struct redo_frame_head h = { .lsn = { from } };
     const uint8_t *records;
     struct redo_frame *f;
     size_t size;
 
     if (to == from)
-        return false;
+        return false; /* also while it follows: what is sealed is another thread's then */
+    h.inc = r->append.inc;
+    h.last_scn = r->queue.sealed.scn;
+    h.last_time_us = r->queue.sealed.time_us;
     size = to - from < r->part_max ? (size_t)(to - from) : r->part_max;
     f = redo_pool_alloc(&r->pool, REDO_FRAME_HEADER + size);
     if (size >= r->options.lz4_bytes_min) {
