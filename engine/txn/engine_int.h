@@ -207,8 +207,9 @@ struct txn {
     incarnation_t inc;
 
     /* Snapshots. `pinned` is read by the horizon's keeper on another thread. */
-    _Atomic scn_t pinned; /* lowest SCN that this transaction may read; 0: none */
-    scn_t snapshot;       /* of the statement, or of the transaction */
+    _Atomic scn_t pinned;       /* lowest SCN that this transaction may read; 0: none */
+    scn_t snapshot;             /* of the statement, or of the transaction */
+    incarnation_t snapshot_inc; /* the branch of that SCN */
     bool has_snapshot;
     int statement_depth;
     scn_t floor;                  /* the session's own last commit: a snapshot is never older */
@@ -384,6 +385,8 @@ void publisher_fail_waiters(struct engine *e, int code);
 void publisher_mark(struct engine *e, struct lsn lsn, scn_t scn);
 /* Another reign, or a cut at lsn: nothing counts as published, nothing past scn as visible. */
 void publisher_cut(struct engine *e, struct lsn lsn, scn_t scn);
+/* A branch that ends at scn is entered. */
+void publisher_lower(struct engine *e, scn_t scn);
 /* Recovery and cuts: the visible SCN becomes exactly this, and no mark is left. */
 void publisher_reset(struct engine *e, struct lsn lsn, scn_t scn);
 

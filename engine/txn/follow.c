@@ -225,6 +225,7 @@ follow_new_branch(struct engine *e, incarnation_t inc, scn_t tip, struct lsn at)
     struct follow *f = &e->follow;
 
     replay_parts_clear(&f->parts);
+    publisher_lower(e, tip); /* before the branch changes: snapshot_pin looks the other way round */
     env_mutex_lock(&f->mutex);
     atomic_store_explicit(&e->newest, tip, memory_order_release);
     atomic_store_explicit(&e->inc, inc, memory_order_release);

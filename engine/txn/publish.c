@@ -137,6 +137,17 @@ publisher_mark(struct engine *e, struct lsn lsn, scn_t scn)
 }
 
 void
+publisher_lower(struct engine *e, scn_t scn)
+{
+    struct publisher *p = &e->publish;
+
+    env_mutex_lock(&p->mutex);
+    if (atomic_load_explicit(&p->visible, memory_order_relaxed) > scn)
+        atomic_store_explicit(&p->visible, scn, memory_order_release);
+    env_mutex_unlock(&p->mutex);
+}
+
+void
 publisher_cut(struct engine *e, struct lsn lsn, scn_t scn)
 {
     struct publisher *p = &e->publish;

@@ -8,23 +8,44 @@ struct txn_cursor {
     struct undo_cursor *undo;
 };
 
+/* The branch of the snapshot, also when the node has cut it off since: what it held stays readable
+ * as an orphan branch, or the statement ends. */
+MUST_CHECK
+static int
+snapshot_branch(const struct txn *t, incarnation_t *branch)
+{
+    struct engine *e = t->engine;
+
+    *branch = t->snapshot_inc;
+    if (t->snapshot_inc == engine_incarnation(e))
+        return 0;
+    if (!lsm_holds(e->lsm, t->snapshot_inc, t->snapshot))
+        return DIAG(ERR_SERIALIZATION_FAILURE,
+                    "could not serialize access: what this snapshot saw was cut off");
+    *branch = lsm_home(e->lsm, t->snapshot_inc, t->snapshot);
+    return 0;
+}
+
 /* An AS OF read sees no own writes: they belong to no moment yet. */
 static int
 read_init(struct txn *t, tree_id_t tree, const struct read_moment *m, struct undo_read *r)
 {
     struct statement_view *v;
+    incarnation_t branch;
     int rc = txn_view(t, tree, &v);
 
+    if (rc == 0)
+        rc = snapshot_branch(t, &branch);
     if (rc != 0)
         return rc;
     *r = (struct undo_read){
         .view = v->view,
-        .branch = engine_incarnation(t->engine),
+        .branch = branch,
         .scn = t->snapshot,
         .arena = &t->arena,
     };
     if (m != NULL) {
-        r->branch = lsm_home(t->engine->lsm, m->inc != 0 ? m->inc : r->branch, m->scn);
+        r->branch = lsm_home(t->engine->lsm, m->inc != 0 ? m->inc : t->snapshot_inc, m->scn);
         r->scn = m->scn;
     } else if (t->txid_count != 0) {
         r->own = txn_own_cb;

@@ -18,9 +18,10 @@ snapshot_pin(struct txn *t)
     struct engine *e = t->engine;
 
     do {
+        t->snapshot_inc = engine_incarnation(e);
         t->snapshot = engine_visible_scn(e);
         atomic_store_explicit(&t->pinned, t->snapshot != 0 ? t->snapshot : 1, memory_order_seq_cst);
-    } while (lsm_horizon(e->lsm) > t->snapshot);
+    } while (lsm_horizon(e->lsm) > t->snapshot || engine_incarnation(e) != t->snapshot_inc);
     t->has_snapshot = true;
 }
 
@@ -109,7 +110,7 @@ txn_pin_moment(struct txn *t, struct read_moment m)
 {
     struct engine *e = t->engine;
     incarnation_t here = engine_incarnation(e);
-    incarnation_t inc = m.inc != 0 ? m.inc : here;
+    incarnation_t inc = m.inc != 0 ? m.inc : t->snapshot_inc;
     struct statement_hold *h;
     int rc;
 

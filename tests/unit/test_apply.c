@@ -154,6 +154,15 @@ teardown(void)
     ck_assert_int_eq(system(command), 0);
 }
 
+static void
+stop_following(struct node *n, struct lsn end)
+{
+    engine_follow_stop(n->engine);
+    must(apply_drain(n->apply, end));
+    apply_stop(n->apply);
+    n->apply = NULL;
+}
+
 /* ---- shipping -------------------------------------------------------------------------------- */
 
 /* FO-30 between two engines: lineage, chain, cut, follow. */
@@ -423,11 +432,8 @@ fail_over(void)
     memcpy(before, state_at(lost.scn)->values, sizeof before);
     engine_close_write(old->engine);
     writers_end();
-    engine_follow_stop(n->engine);
     must(engine_log_end(n->engine, n->follows, &end));
-    must(apply_drain(n->apply, end.lsn));
-    apply_stop(n->apply);
-    n->apply = NULL;
+    stop_following(n, end.lsn);
     next_inc++;
     must(engine_open_write(n->engine, next_inc, 1000 + next_inc));
     n->follows = next_inc;
@@ -521,11 +527,8 @@ START_TEST(test_resume_reads_again)
     if (_i == 1)
         restart_standby(n);
     /* A snapshot standby: it opens, writes, and comes back. */
-    engine_follow_stop(n->engine);
     must(engine_log_end(n->engine, n->follows, &end));
-    must(apply_drain(n->apply, end.lsn));
-    apply_stop(n->apply);
-    n->apply = NULL;
+    stop_following(n, end.lsn);
     must(engine_open_write(n->engine, 50, 4711));
     n->follows = 50;
     {
@@ -566,7 +569,6 @@ commit_all_keys(int rounds, size_t size)
     must(txn_commit(w.txn, &token));
     txn_free(w.txn);
     memcpy(committed, w.values, sizeof committed);
-    ck_assert_uint_lt(history_count, HISTORY);
     history[history_count].scn = token.scn;
     memcpy(history[history_count++].values, committed, sizeof committed);
 }
@@ -580,7 +582,6 @@ START_TEST(test_waits_for_memory)
     struct redo_pos end;
     scn_t before;
 
-    seed = 7;
     node_unmount(n);
     n->is_cramped = true;
     n->lanes = 1 + _i;
@@ -702,6 +703,77 @@ START_TEST(test_pointer_bounds_visible)
 }
 END_TEST
 
+static uint8_t
+read_key(struct txn *t, tree_id_t tree)
+{
+    struct slice value;
+
+    must(txn_get(t, tree, slice("k", 1), NULL, &value));
+    return value.data[0];
+}
+
+static void
+write_both(struct engine *e, uint8_t value)
+{
+    struct txn *t = txn_new(e);
+    struct commit_token token;
+
+    must(txn_begin(t, TXN_READ_COMMITTED, false));
+    must(txn_statement_begin(t));
+    must(txn_put(t, TREE, slice("k", 1), slice(&value, 1)));
+    must(txn_put(t, TREE + 1, slice("k", 1), slice(&value, 1)));
+    txn_statement_end(t);
+    must(txn_commit(t, &token));
+    must(engine_wait_visible(e, token.scn, 5000000));
+    txn_free(t);
+}
+
+/* CUT-6: one tree is read before the cut, the other one after it; `_i` 1: in a later statement, and
+ * in a tree whose memtable has been flushed. */
+START_TEST(test_reads_one_branch)
+{
+    struct node *old = &nodes[0], *n = &nodes[1];
+    struct redo_pos end;
+    struct txn *t;
+
+    seed = 10;
+    node_follow(n, old);
+    write_both(old->engine, 1);
+    ship(old, n, 0);
+    must(engine_log_end(n->engine, n->follows, &end));
+    stop_following(n, end.lsn);
+    write_both(old->engine, 2); /* is lost */
+    t = txn_new(old->engine);
+    must(txn_begin(t, TXN_REPEATABLE_READ, true));
+    must(txn_statement_begin(t));
+    ck_assert_uint_eq(read_key(t, TREE), 2);
+    engine_close_write(old->engine);
+    next_inc++;
+    must(engine_open_write(n->engine, next_inc, 1000 + next_inc));
+    n->follows = next_inc;
+    primary = 1;
+    write_both(n->engine, 3);
+    node_follow(old, n);
+    if (_i == 1) {
+        txn_statement_end(t);
+        must(engine_flush_all(old->engine));
+        must(txn_statement_begin(t));
+    }
+    ck_assert_uint_eq(read_key(t, TREE + 1), 2);
+    ship(n, old, 0);
+    must(engine_log_end(old->engine, old->follows, &end));
+    must(apply_drain(old->apply, end.lsn));
+    engine_follow_pointer(old->engine, old->follows, end.lsn);
+    must(engine_wait_visible(old->engine, end.scn, 5000000));
+    ck_assert_uint_eq(read_key(t, TREE + 1), 2);
+    txn_rollback(t);
+    must(txn_begin(t, TXN_READ_COMMITTED, true));
+    must(txn_statement_begin(t));
+    ck_assert_uint_eq(read_key(t, TREE + 1), 3);
+    txn_free(t);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -716,6 +788,7 @@ main(void)
     tcase_add_test(tc, test_pointer_bounds_visible);
     tcase_add_loop_test(tc, test_waits_for_memory, 0, 2);
     tcase_add_loop_test(tc, test_lanes_keep_order, 0, 3);
+    tcase_add_loop_test(tc, test_reads_one_branch, 0, 2);
     tcase_add_test(tc, test_restarts_within_long_value);
     tcase_add_loop_test(tc, test_resume_reads_again, 0, 4);
     tcase_add_loop_test(tc, test_random_prefix, 0, 6);

@@ -442,6 +442,25 @@ count_rows(struct engine *e, uint64_t *hash)
     return count;
 }
 
+/* FO-31: what the role does not accept is not taken, and not acknowledged. */
+static scn_t
+refuse_first(void)
+{
+    struct redo_pos end;
+    scn_t scn;
+
+    accepting = false;
+    receive();
+    scn = write_some(100, 100);
+    fiber_sleep_us(50000);
+    must(engine_log_end(engines[1], engine_incarnation(engines[0]), &end));
+    ck_assert_uint_eq(end.lsn.v, REDO_LSN_FIRST.v);
+    accepting = true;
+    receive_end();
+    receive(); /* SHIP-2: asked again, the sender begins where the log ends */
+    return scn;
+}
+
 static void
 drive(void *arg)
 {
@@ -486,19 +505,8 @@ drive(void *arg)
             fiber_sleep_us(1000);
         }
         wait_shown(scn);
-    } else { /* FO-31: what the role does not accept is not taken, and not acknowledged */
-        struct redo_pos end;
-
-        accepting = false;
-        receive();
-        scn = write_some(100, 100);
-        fiber_sleep_us(50000);
-        must(engine_log_end(engines[1], engine_incarnation(engines[0]), &end));
-        ck_assert_uint_eq(end.lsn.v, REDO_LSN_FIRST.v);
-        accepting = true;
-        receive_end();
-        receive(); /* SHIP-2: asked again, the sender begins where the log ends */
-        wait_shown(scn);
+    } else {
+        wait_shown(refuse_first());
     }
     wait_shown(engine_newest_scn(engines[0])); /* the keeper commits too */
     receive_end();
