@@ -239,7 +239,7 @@ retype_lifted(struct binder *b, struct expr *e, oid_t type)
     bool integer = e->kind == EXPR_PARAM && (e->type.oid == TYPE_INT4 || e->type.oid == TYPE_INT8);
     bool numeric = e->kind == EXPR_PARAM && e->type.oid == TYPE_NUMERIC;
 
-    if (e->kind != EXPR_PARAM || e->u.param.literal == NULL)
+    if (e->kind != EXPR_PARAM || e->u.param.literal == NULL || e->u.param.is_shared)
         return false;
     if (!(integer && (type == TYPE_INT8 || type == TYPE_NUMERIC || type == TYPE_FLOAT8)) &&
         !(numeric && type == TYPE_FLOAT8))
@@ -247,6 +247,13 @@ retype_lifted(struct binder *b, struct expr *e, oid_t type)
     *bind_param_type(b, e) = type;
     e->type.oid = type;
     return true;
+}
+
+void
+bind_share(struct expr *e)
+{
+    if (e->kind == EXPR_PARAM)
+        e->u.param.is_shared = true;
 }
 
 static int

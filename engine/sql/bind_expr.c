@@ -146,6 +146,8 @@ bind_case(struct binder *b, const struct ast_case *c, struct expr **out)
 
     if (rc == 0 && arg != NULL)
         rc = bind_settle(b, &arg);
+    if (rc == 0 && arg != NULL)
+        bind_share(arg);
     if (rc == 0 && arg != NULL && expr_is_volatile(arg))
         return bind_error(b, ERR_NOT_SUPPORTED, c->node.at,
                           "CASE of a volatile expression is not supported");
@@ -237,7 +239,11 @@ bind_nullif(struct binder *b, const struct ast_args *n, struct expr **out)
     int rc = bind_list(b, n->args, &args);
 
     if (rc == 0)
+        bind_share(args[0]);
+    if (rc == 0)
         rc = bind_operator(b, NULL, "=", args[0], args[1], n->node.at, &equal);
+    if (rc == 0 && equal->kind == EXPR_FUNC && equal->arg_count == 2)
+        args[0] = equal->args[0]; /* of the type in which the two were compared */
     if (rc == 0)
         rc = bind_settle(b, &args[0]);
     if (rc != 0)

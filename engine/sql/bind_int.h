@@ -190,6 +190,8 @@ MUST_CHECK
 int bind_literal(struct binder *b, const struct ast_literal *l, struct expr **out);
 struct expr *expr_const(struct binder *b, struct sql_type type, const struct datum *value,
                         int32_t at); /* value NULL: SQL NULL; bytes are copied */
+/* The expression is about to stand in several places: as a literal it keeps its type. */
+void bind_share(struct expr *e);
 /* To a type, implicitly or more; leaves *e alone and gives ERR_CANNOT_COERCE (not recorded) where
  * there is no way. */
 MUST_CHECK

@@ -189,6 +189,8 @@ bind_between(struct binder *b, const struct ast_between *n, struct expr **out)
         rc = bind_expr(b, n->low, &low);
     if (rc == 0)
         rc = bind_expr(b, n->high, &high);
+    if (rc == 0)
+        bind_share(x);
     if (rc == 0 && expr_is_volatile(x))
         return bind_error(b, ERR_NOT_SUPPORTED, n->node.at,
                           "BETWEEN of a volatile expression is not supported");
@@ -347,6 +349,8 @@ bind_in(struct binder *b, const struct ast_in *n, struct expr **out)
     rc = bind_expr(b, n->arg, &x);
     if (rc == 0)
         rc = bind_list(b, n->list, &list);
+    if (rc == 0)
+        bind_share(x);
     if (rc == 0)
         rc = in_as_list(b, x, list, count, n->negated, n->node.at, out);
     if (rc == 0 && *out == NULL)

@@ -407,8 +407,19 @@ aggregate_open(struct exec_node *n)
 static int
 aggregate_rescan(struct exec_node *n)
 {
-    aggregate_close(n);
-    (void)aggregate_open(n);
+    struct aggregate *s = n->state;
+
+    row_table_reset(s->groups);
+    for (int32_t i = 0; i < n->plan->u.aggregate.agg_count; i++) {
+        if (s->aggs[i].distinct != NULL)
+            row_table_reset(s->aggs[i].distinct);
+        if (s->aggs[i].ordered != NULL)
+            row_list_reset(s->aggs[i].ordered);
+        s->aggs[i].call.site = NULL; /* it lay in the arena */
+    }
+    arena_reset(&s->arena);
+    s->filled = false;
+    s->at = 0;
     return exec_node_rescan(n->child[0]);
 }
 

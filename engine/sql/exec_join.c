@@ -381,10 +381,21 @@ hash_join_open(struct exec_node *n)
 static int
 hash_join_rescan(struct exec_node *n)
 {
+    struct join *s = n->state;
     int rc = exec_node_rescan(n->child[0]);
 
-    join_close(n);
-    hash_join_open(n);
+    row_table_reset(s->table);
+    row_list_reset(s->rows);
+    arena_reset(&s->key_arena);
+    if (s->first_cap > 0)
+        memset(s->first, 0, s->first_cap * sizeof *s->first);
+    xfree(s->right_matched);
+    s->right_matched = NULL;
+    s->left = NULL;
+    s->left_at = 0;
+    s->chain = s->unmatched = 0;
+    s->matched = s->built = s->right_has_null = s->in_row = false;
+    s->left_ended = s->left_fresh = false;
     return rc != 0 ? rc : exec_node_rescan(n->child[1]);
 }
 
