@@ -22,7 +22,8 @@ struct aggregate {
     struct vexpr **keys;
     struct agg_state *aggs;
     size_t group_size;
-    void **states; /* by group */
+    size_t *row_groups; /* of the batch under way */
+    void **states;      /* by group */
     size_t state_cap;
     struct arena arena; /* the states */
     bool filled;
@@ -254,7 +255,7 @@ static int
 aggregate_fill(struct exec_node *n, struct aggregate *s)
 {
     const struct plan_aggregate *p = &n->plan->u.aggregate;
-    size_t *groups = ARENA_ARRAY(&n->x->arena, size_t, BATCH_ROWS_MAX);
+    size_t *groups = s->row_groups;
     struct batch *b;
     int rc = 0;
 
@@ -389,6 +390,7 @@ aggregate_open(struct exec_node *n)
 
     memset(s, 0, sizeof *s);
     arena_init(&s->arena, n->x->ctx.memory);
+    s->row_groups = ARENA_ARRAY(&n->x->arena, size_t, BATCH_ROWS_MAX);
     s->keys = ARENA_ARRAY(&n->x->arena, struct vexpr *, p->key_count + 1);
     s->aggs = ARENA_ARRAY(&n->x->arena, struct agg_state, p->agg_count + 1);
     for (int32_t i = 0; i < p->key_count; i++) {

@@ -39,8 +39,8 @@ row_list_new(struct exec *x, const struct plan_column *columns, uint32_t width)
 
     arena_init(&l->arena, x->ctx.memory);
     l->width = width;
-    l->reps = ARENA_ARRAY(&x->arena, enum type_rep, width + 1);
-    l->types = ARENA_ARRAY(&x->arena, oid_t, width + 1);
+    l->reps = xcalloc(width + 1, sizeof *l->reps);
+    l->types = xcalloc(width + 1, sizeof *l->types);
     for (uint32_t i = 0; i < width; i++) {
         l->types[i] = columns[i].type.oid;
         l->reps[i] = (enum type_rep)type_get(columns[i].type.oid)->rep;
@@ -54,6 +54,8 @@ row_list_free(struct row_list *l)
     if (l == NULL)
         return;
     arena_fini(&l->arena);
+    xfree(l->reps);
+    xfree(l->types);
     xfree(l->rows);
     xfree(l);
 }

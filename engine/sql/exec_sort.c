@@ -89,7 +89,7 @@ sort_fill(struct exec_node *n, struct sort *s)
     const struct plan_sort *p = &n->plan->u.sort;
     const struct plan_node *c = n->child[0]->plan;
     struct plan_column *columns =
-        ARENA_ARRAY(&n->x->arena, struct plan_column, s->width + s->key_count + 1);
+        ARENA_ARRAY(&n->scratch, struct plan_column, s->width + s->key_count + 1);
     struct batch *b;
     struct datum d;
     int rc = 0;

@@ -42,7 +42,9 @@ bootstrap(struct sql_rig *r)
 static void
 start_sql(struct sql_rig *r)
 {
-    struct sql_engine_options o = { .engine = r->engine, .catalog = r->catalog };
+    struct sql_engine_options o = { .engine = r->engine,
+                                    .catalog = r->catalog,
+                                    .memory_bytes = r->memory_bytes };
 
     ck_assert_msg(sql_engine_new(&o, &r->sql) == 0, "%s", diag_last()->message);
 }
@@ -50,9 +52,15 @@ start_sql(struct sql_rig *r)
 void
 sql_rig_start(struct sql_rig *r)
 {
+    sql_rig_start_small(r, 0);
+}
+
+void
+sql_rig_start_small(struct sql_rig *r, size_t memory_bytes)
+{
     uint64_t id;
 
-    *r = (struct sql_rig){ .env = env_posix_new() };
+    *r = (struct sql_rig){ .env = env_posix_new(), .memory_bytes = memory_bytes };
     snprintf(r->dir, sizeof r->dir, "/tmp/rd-sql-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(r->dir));
     snprintf(r->dir + strlen(r->dir), sizeof r->dir - strlen(r->dir), "/db");

@@ -17,10 +17,13 @@ struct sql_rig {
     struct catalog *catalog;
     struct sql_engine *sql;
     incarnation_t inc;
+    size_t memory_bytes;                         /* 0: as by default */
     struct rig_client *clients[RIG_CLIENTS_MAX]; /* connected; a test that fails leaves
                                                   * them so: none may lie on the stack */
 };
 void sql_rig_start(struct sql_rig *r);
+/* With so much query memory. */
+void sql_rig_start_small(struct sql_rig *r, size_t memory_bytes);
 /* Mounted only: as a standby is. */
 void sql_rig_read_only(struct sql_rig *r);
 /* Closed and opened again for writing. No client may be connected. */
@@ -38,7 +41,7 @@ struct rig_client {
     struct sql_rig *rig;
     struct sql_session *s;
     struct writer said;
-    bool does_not_wait; /* for what it requires: the test looks at that itself */
+    bool does_not_wait;     /* for what it requires: the test looks at that itself */
     struct moment required; /* the newest */
     const char *copy_data;  /* what COPY FROM STDIN reads */
     size_t copy_at, copy_piece;
