@@ -68,7 +68,7 @@ int exec_check_interrupt(const struct exec *x);
 typedef int exec_node_init_fn(struct exec_node *n);
 exec_node_init_fn scan_init, values_init, function_init, cte_scan_init, project_init,
     aggregate_init, sort_init, distinct_init, limit_init, lock_rows_init, materialize_init,
-    hash_join_init, nest_loop_init, set_op_init, modify_init;
+    hash_join_init, nest_loop_init, set_op_init, modify_init, series_init;
 
 /* ---- one row's expressions: exec_eval.c -------------------------------------------------------
  */

@@ -211,6 +211,9 @@ function_init(struct exec_node *n)
         n->rescan = unnest_rescan;
         return 0;
     }
+    if (strcmp(f->name, "generate_series") == 0 && !n->plan->u.function.ordinality &&
+        (f->result == TYPE_NUMERIC || f->result == TYPE_TIMESTAMP || f->result == TYPE_TIMESTAMPTZ))
+        return series_init(n);
     if (strcmp(f->name, "generate_series") != 0 ||
         (f->result != TYPE_INT4 && f->result != TYPE_INT8) || n->plan->u.function.ordinality)
         return DIAG(ERR_NOT_SUPPORTED, "function %s in FROM is not supported yet", f->name);

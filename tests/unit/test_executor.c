@@ -347,6 +347,20 @@ START_TEST(test_rescans_take_no_memory)
 }
 END_TEST
 
+START_TEST(test_series)
+{
+    gives("100000|5000050000", "SELECT count(*), sum(g) FROM generate_series(1, 100000) g");
+    gives("10;7;4", "SELECT * FROM generate_series(10, 2, -3)");
+    gives("", "SELECT * FROM generate_series(1, 5, -1)");
+    gives("1.5;2.5;3.5", "SELECT * FROM generate_series(1.5, 4)");
+    gives("5000|5.000", "SELECT count(*), max(g) FROM generate_series(0.001, 5, 0.001) g");
+    gives("2024-01-31 00:00:00;2024-02-29 00:00:00;2024-03-29 00:00:00",
+          "SELECT * FROM generate_series(timestamp '2024-01-31', '2024-04-01', '1 month')");
+    gives("", "SELECT * FROM generate_series(timestamp '2024-01-31', NULL, '1 month')");
+    gives("6", "SELECT count(*) FROM generate_series(1, 3) g, LATERAL generate_series(1.0, g) x");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -358,6 +372,7 @@ main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 300);
     tcase_add_test(t, test_model);
+    tcase_add_test(t, test_series);
     suite_add_tcase(s, t);
     t = tcase_create("little memory");
     tcase_add_checked_fixture(t, setup_small, teardown);
