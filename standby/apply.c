@@ -62,10 +62,11 @@ struct apply {
     uint8_t *scratch;
     struct lane lanes[APPLY_LANES_MAX];
     struct later later;
-    struct replay_part *wholes; /* values of this frame that came in parts */
-    incarnation_t inc;          /* of the frame */
-    struct lsn end;             /* of the frame */
-    bool is_broken;             /* a frame could not be applied: nothing more is */
+    struct replay_part *wholes;     /* values of this frame that came in parts */
+    incarnation_t inc;              /* of the frame */
+    struct lsn end;                 /* of the frame */
+    bool is_broken;                 /* a frame could not be applied: nothing more is */
+    uint64_t records, ops, commits; /* for the figures */
 };
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
@@ -216,7 +217,7 @@ dispatch_writes(struct apply *a, const struct redo_record *rec)
     while (rc == 0 && (rc = redo_op_next(&w, &op)) == 0) {
         struct replay_part *whole;
 
-        a->figures.ops++;
+        a->ops++;
         if (op.kind == REDO_OP_PUT_PART) {
             rc = engine_apply_part(e, w.txid, rec->lsn, &op);
             continue;
@@ -251,7 +252,7 @@ dispatch_settle(struct apply *a)
         if (rc == 0)
             engine_apply_note_end(a->engine, rec);
         if (rec->type == REDO_COMMIT)
-            a->figures.commits++;
+            a->commits++;
     }
     a->later.count = 0;
     return rc;
@@ -273,7 +274,7 @@ dispatch_record(struct apply *a, const struct redo_record *rec)
 {
     struct redo_tree t;
 
-    a->figures.records++;
+    a->records++;
     switch (rec->type) {
     case REDO_WRITES:
         return dispatch_writes(a, rec);
@@ -409,6 +410,9 @@ dispatcher_report(struct apply *a, const struct redo_frame *f, int rc)
     env_mutex_lock(&a->mutex);
     a->figures.error = rc;
     a->figures.applied = applied;
+    a->figures.records = a->records;
+    a->figures.ops = a->ops;
+    a->figures.commits = a->commits;
     if (rc == 0 && f != NULL) {
         a->figures.frames++;
         a->figures.scn = f->head.last_scn;

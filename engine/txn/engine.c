@@ -354,9 +354,9 @@ engine_close(struct engine *e)
 {
     if (e == NULL)
         return;
-    CHECK(list_empty(&e->txns));
     engine_close_write(e);
-    keeper_stop(e);
+    keeper_stop(e); /* it has transactions of its own */
+    CHECK(list_empty(&e->txns));
     engine_store_exposed(e);
     engine_tear_down(e);
 }

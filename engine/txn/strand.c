@@ -73,7 +73,7 @@ strands_low(struct engine *e, struct lsn none)
                 env_sleep_us(e->env, STRAND_NAP_US);
             was = STRAND_FREE;
         }
-        if (t->state == TXN_OPEN && t->strand.appended && lsn_lt(t->strand.first_lsn, low))
+        if (t->strand.appended && lsn_lt(t->strand.first_lsn, low))
             low = t->strand.first_lsn;
         atomic_store_explicit(&t->strand_user, STRAND_FREE, memory_order_release);
     }

@@ -154,7 +154,9 @@ txn_first_write(struct txn *t)
         diag_hint("Connect to the primary; target_session_attrs=read-write finds it.");
         return ERR_READ_ONLY_TRANSACTION;
     }
+    strand_enter(t); /* a sealer may be looking */
     redo_strand_begin(&t->strand, t->inc);
+    strand_leave(t);
     rc = txid_add(t);
     if (rc == 0)
         atomic_store_explicit(&t->oldest, t->txids[0], memory_order_release);

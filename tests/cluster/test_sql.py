@@ -359,6 +359,7 @@ def refuses_what_would_be_lost(node):
 # ---- the past ------------------------------------------------------------------------------------
 
 def reads_the_past(node):
+    # SQL-41 among others
     node.psql('create table past (a int primary key, b text); create index past_b on past (b);'
               "insert into past select g, 'old' from generate_series(1, 100) g")
     scn = node.value('select current_scn from v$database')
