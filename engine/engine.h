@@ -69,6 +69,11 @@ void engine_close(struct engine *e);
  * transactions open before. Durable when it returns. The reign id is the role register's. */
 MUST_CHECK
 int engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id);
+/* The same, going back: the new incarnation goes on from SCN `scn` of the branch followed, which is
+ * held and not above its newest; what was committed after it becomes an orphan branch. For restore.
+ * ERR_SNAPSHOT_TOO_OLD when history does not reach back so far. */
+MUST_CHECK
+int engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn_t scn);
 /* No transaction may write or commit from here on (they get 57P01); appends under way are done
  * when it returns. The way back is engine_open_write with a new incarnation. */
 void engine_close_write(struct engine *e);

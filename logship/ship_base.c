@@ -613,6 +613,12 @@ ship_base_copy_new(const struct ship_base_options *o)
     return c;
 }
 
+struct ship_base_log
+ship_base_copy_log(const struct ship_base_copy *c)
+{
+    return (struct ship_base_log){ c->inc, c->from, c->at, &c->lineage };
+}
+
 uint64_t
 ship_base_copy_id(const struct ship_base_copy *c)
 {

@@ -24,6 +24,7 @@
 #define LOGSHIP_SHIP_BASE_H
 
 #include "engine/engine.h"
+#include "engine/redo/redo.h"
 #include "logship/link.h"
 
 enum { SHIP_COPY_BASE = 1 };
@@ -61,6 +62,13 @@ struct ship_base_options {
     void *arg;
 };
 struct ship_base_copy *ship_base_copy_new(const struct ship_base_options *o);
+/* Of a copy that has run: the redo it holds, what that leads to, and by which lineage. */
+struct ship_base_log {
+    incarnation_t inc;
+    struct redo_pos from, end;
+    const struct lineage *lineage; /* the copy's */
+};
+struct ship_base_log ship_base_copy_log(const struct ship_base_copy *c);
 uint64_t ship_base_copy_id(const struct ship_base_copy *c); /* in its messages */
 /* COPY_LIST, FILE_CHUNK, COPY_END, REDO, REDO_END; others (POINTER) are passed over. Parks. */
 MUST_CHECK

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backup/backup.h"
 #include "conf/conf.h"
 #include "engine/base/env.h"
 #include "engine/base/mem.h"
@@ -324,6 +325,27 @@ print_line(void *arg, const char *line)
     puts(line);
 }
 
+/* A backup's description is words already; a damaged one is not shown as if it were whole. */
+static int
+command_dump_text(struct env *env, const char *path)
+{
+    char dir[PATH_SIZE];
+    struct backup b;
+    struct writer w;
+    int rc;
+
+    snprintf(dir, sizeof dir, "%.*s", (int)(strlen(path) - strlen(BACKUP_NAME)), path);
+    rc = backup_read(env, dir[0] != '\0' ? dir : ".", &b);
+    wr_init(&w, 0);
+    if (rc == 0) {
+        backup_encode(&w, &b);
+        fwrite(w.data, 1, w.size, stdout);
+    }
+    wr_fini(&w);
+    backup_fini(&b);
+    return rc;
+}
+
 int
 command_dump(struct env *env, int argc, char **argv)
 {
@@ -334,6 +356,8 @@ command_dump(struct env *env, int argc, char **argv)
         return rc;
     name = strrchr(path, '/');
     name = name != NULL ? name + 1 : path;
+    if (strcmp(name, "backup") == 0)
+        return command_dump_text(env, path);
     if (strncmp(name, "manifest", 8) == 0)
         return manifest_dump(env, path, print_line, NULL);
     if (strstr(name, ".seg") != NULL)

@@ -39,6 +39,10 @@ MUST_CHECK
 int command_branches(struct env *env, int argc, char **argv);
 MUST_CHECK
 int command_join(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_backup(struct env *env, int argc, char **argv);
+MUST_CHECK
+int command_restore(struct env *env, int argc, char **argv);
 
 /* Options "--name VALUE" and words: takes them apart. ERR_USAGE for an unknown option, one without
  * its value, or a count of words that is not `word_count`. */

@@ -8,20 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conf/conf.h"
 #include "engine/base/env.h"
-#include "engine/base/fiber.h"
 #include "engine/base/mem.h"
 #include "engine/lsm/manifest.h"
-#include "logship/link.h"
-#include "logship/ship_base.h"
-#include "node/command_call.h"
+#include "node/command_copy.h"
 #include "node/node.h"
 #include "node/role.h"
 
-enum { PATH_SIZE = 512, JOB_THREADS = 2 };
+enum { PATH_SIZE = 512 };
 
 struct joining {
     struct env *env;
@@ -29,13 +25,6 @@ struct joining {
     struct call call;
     char sql[CALL_ADDR_MAX], guard[CALL_ADDR_MAX], primary[CALL_ADDR_MAX];
     struct role_durable first;
-    /* the copy */
-    struct sched *sched;
-    struct job_pool *jobs;
-    struct ship_base_copy *copy;
-    bool shows;
-    int rc;
-    struct diag why;
 };
 
 /* ---- admission ----------------------------------------------------------------------------------
@@ -80,94 +69,6 @@ admit(struct joining *j)
     return rc;
 }
 
-/* ---- the copy -----------------------------------------------------------------------------------
- */
-
-static void
-on_up(void *arg, struct link *l)
-{
-    (void)arg;
-    (void)l;
-}
-
-static int
-on_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
-{
-    struct joining *j = arg;
-
-    (void)l;
-    return j->copy != NULL ? ship_base_copy_message(j->copy, h, body) : 0;
-}
-
-static void
-on_down(void *arg, struct link *l, int code)
-{
-    struct joining *j = arg;
-
-    (void)l;
-    (void)code;
-    if (j->copy != NULL)
-        ship_base_copy_link_down(j->copy);
-}
-
-static void
-on_progress(void *arg, uint64_t bytes, uint64_t total)
-{
-    struct joining *j = arg;
-
-    if (j->shows)
-        fprintf(stderr, "\rcopying: %.1f of %.1f MiB ", (double)bytes / (1 << 20),
-                (double)total / (1 << 20));
-}
-
-static void
-copy_main(void *arg)
-{
-    struct joining *j = arg;
-    struct link_handler handler = { on_up, on_message, on_down, j };
-    struct link_options o = { .sched = j->sched,
-                              .env = j->env,
-                              .key = j->call.key,
-                              .database_id = j->first.reg.database_id,
-                              .boot_id = env_random_u64(j->env) };
-    struct ship_base_options b = { .env = j->env,
-                                   .dir = j->dir,
-                                   .jobs = j->jobs,
-                                   .database_id = j->first.reg.database_id,
-                                   .progress = on_progress,
-                                   .arg = j };
-    struct link_hub *hub;
-
-    snprintf(o.name, sizeof o.name, "%s", j->name);
-    hub = link_hub_new(&o);
-    j->rc = link_connect(hub, j->primary, SHIP_JOINING, &handler, &b.link);
-    if (j->rc == 0) {
-        j->copy = ship_base_copy_new(&b);
-        j->rc = ship_base_copy_run(j->copy);
-    }
-    j->why = *diag_last();
-    link_hub_free(hub);
-    ship_base_copy_free(j->copy);
-    j->copy = NULL;
-}
-
-static int
-copy(struct joining *j)
-{
-    j->shows = isatty(STDERR_FILENO) != 0;
-    j->jobs = job_pool_new(j->env, "join", JOB_THREADS);
-    j->sched = sched_new(j->env);
-    fiber_start(j->sched, "join", 256 << 10, copy_main, j);
-    sched_run(j->sched, true);
-    sched_free(j->sched);
-    job_pool_free(j->jobs);
-    if (j->shows)
-        fputs("\r\033[K", stderr);
-    if (j->rc != 0)
-        diag_restore(&j->why);
-    return j->rc;
-}
-
 /* ---- the rest of the folder ---------------------------------------------------------------------
  */
 
@@ -207,7 +108,7 @@ join(struct joining *j)
     if (rc == 0)
         rc = admit(j);
     if (rc == 0)
-        rc = copy(j);
+        rc = copy_database(&j->call, j->primary, j->name, j->dir, j->first.reg.database_id, NULL);
     if (rc == 0)
         rc = write_role(j);
     if (rc == 0)

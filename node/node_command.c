@@ -95,6 +95,20 @@ tell_destinations(struct node *n, const struct role_register *r, struct writer *
              d[i].apply_lag_bytes, d[i].transport_lag_us, d[i].apply_lag_us, d[i].age_us);
 }
 
+/* From where to where moments are held here. */
+static void
+tell_history(struct node *n, struct writer *w)
+{
+    scn_t horizon = engine_horizon(n->engine);
+    uint64_t us = 0;
+
+    if (engine_time_of_scn(n->engine, horizon, &us) != 0)
+        diag_clear();
+    line(w, "horizon_scn=%" PRIu64, horizon);
+    line(w, "horizon_time_us=%" PRIu64, us);
+    line(w, "time_us=%" PRIu64, env_wall_us(n->env));
+}
+
 static void
 tell_report(struct node *n, struct writer *w)
 {
@@ -121,6 +135,7 @@ tell_report(struct node *n, struct writer *w)
     line(w, "visible_scn=%" PRIu64, engine_visible_scn(n->engine));
     line(w, "end_lsn=%" PRIu64, end.lsn.v);
     line(w, "applied_lsn=%" PRIu64, engine_applied(n->engine).v);
+    tell_history(n, w);
     line(w, "waits=%s", s.waits != NULL ? s.waits : "");
     if (s.is_primary)
         tell_destinations(n, r, w);
@@ -150,6 +165,27 @@ tell_branches(struct node *n, struct writer *w)
         line(w, "%u\t%u\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%016" PRIx64 "\t%d", e->inc,
              e->parent, e->fork_scn, shared, end.scn, e->reign_id, e->inc == now);
     }
+    lineage_fini(&l);
+}
+
+/* The incarnation that the log leads to, and the lineage in hexadecimal. */
+static void
+tell_lineage(struct node *n, struct writer *w)
+{
+    struct lineage l;
+    struct writer bytes;
+    char digits[4];
+
+    lineage_init(&l);
+    lsm_lineage(engine_lsm(n->engine), &l);
+    wr_init(&bytes, 0);
+    lineage_encode(&bytes, &l);
+    line(w, "%u", role_durable_state(n->role)->follows);
+    for (size_t i = 0; i < bytes.size; i++) {
+        snprintf(digits, sizeof digits, "%02x", bytes.data[i]);
+        wr_bytes(w, digits, 2);
+    }
+    wr_fini(&bytes);
     lineage_fini(&l);
 }
 
@@ -356,7 +392,8 @@ run_words(struct node *n, struct link *l, const struct words *w)
         void (*tell)(struct node *n, struct writer *w);
     } telling[] = { { "members", tell_members },
                     { "report", tell_report },
-                    { "branches", tell_branches } };
+                    { "branches", tell_branches },
+                    { "lineage", tell_lineage } };
     struct writer text;
     int rc;
 

@@ -40,6 +40,17 @@ static const struct command commands[] = {
       "redoubt branches --at 10.0.0.1:7433", command_branches },
     { "drop", "NAME [--at HOST:PORT] [--key FILE]", "takes a standby out of the configuration",
       "redoubt drop C", command_drop },
+    { "backup", "--to FOLDER [--at HOST:PORT] [--key FILE]",
+      "copies the running database and its redo into a new folder",
+      "redoubt backup --to /backups/monday --at 10.0.0.1:7433", command_backup },
+    { "restore",
+      "FOLDER --to DIR --name NAME [--sql HOST:PORT] [--guard HOST:PORT] [--scn N | --time T] "
+      "[--redo FOLDER | --at HOST:PORT] [--key FILE]",
+      "makes a database of its own from a backup, as of an SCN or a time, with redo since from a "
+      "folder or a live member",
+      "redoubt restore /backups/monday --to /var/lib/redoubt/d --name D --time '2026-11-23 "
+      "03:00:00'",
+      command_restore },
     { "dump", "FILE", "prints a redo file, a segment or a manifest in words",
       "redoubt dump /var/lib/redoubt/a/manifest", command_dump },
 };

@@ -265,6 +265,13 @@ append_incarnation(struct engine *e, const struct lineage_entry *entry)
 int
 engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
 {
+    return engine_open_write_at(e, inc, reign_id, engine_newest_scn(e));
+}
+
+int
+engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn_t scn)
+{
+    scn_t newest = engine_newest_scn(e);
     struct redo_pos end;
     struct lineage_entry entry;
     struct manifest_edit more;
@@ -274,13 +281,18 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
     if (inc <= lineage_max(e->lineage) || inc > INCARNATION_MAX)
         return DIAG(ERR_ROLE, "incarnation %u cannot be opened: %u was used already", inc,
                     lineage_max(e->lineage));
+    if (scn > newest)
+        return DIAG(ERR_TARGET_UNREACHABLE, "SCN %" PRIu64 " is beyond the newest, %" PRIu64, scn,
+                    newest);
+    if (scn < newest && !lsm_holds(e->lsm, engine_incarnation(e), scn))
+        return DIAG(ERR_SNAPSHOT_TOO_OLD, "history does not reach back to SCN %" PRIu64, scn);
     rc = engine_end_of_log(e, &end);
     if (rc != 0)
         return rc;
     entry = (struct lineage_entry){
         .inc = inc,
         .parent = engine_incarnation(e),
-        .fork_scn = engine_newest_scn(e),
+        .fork_scn = scn,
         .prev = end.inc,
         .start_lsn = end.lsn,
         .reign_id = reign_id,
@@ -290,13 +302,15 @@ engine_open_write(struct engine *e, incarnation_t inc, uint64_t reign_id)
                     end.lsn.v, engine_applied(e).v);
     manifest_edit_init(&more);
     follow_edit_low(e, entry.parent, follow_open_low(e, end.lsn), &more);
-    rc = lsm_enter(e->lsm, &entry, entry.fork_scn, end.lsn, &more);
+    rc = lsm_enter(e->lsm, &entry, newest, end.lsn, &more);
     manifest_edit_fini(&more);
     if (rc == 0)
         rc = lineage_add(e->lineage, &entry);
     if (rc != 0)
         return rc;
     follow_new_branch(e, inc, entry.fork_scn, end.lsn);
+    if (scn < newest)
+        publisher_cut(e, end.lsn, scn);
     atomic_store(&e->next_counter, 1);
     redo_set_lineage(e->redo, e->lineage);
     end.scn = entry.fork_scn;

@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+"""Backup while clients write, and restore to a moment, with redo from a live member or a folder.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Ledger, Place, bank_consistent, expect  # noqa: E402
+
+
+def ledger_of(node):
+    return {r[0] for r in node.query('select n from ledger')}
+
+
+def restore(place, name, folder, *words, check=True):
+    d = place.node(name)
+    done = d.command('restore', folder, '--to', d.dir, '--name', name, '--sql',
+                     f'127.0.0.1:{d.sql_port}', '--guard', d.guard(), *words, check=check)
+    return d, done
+
+
+def is_at(d, rows, bank):
+    """BACKUP-4: a database of its own, at exactly that moment, and it takes writes."""
+    d.start()
+    there = ledger_of(d)
+    expect(there == rows, f'{len(rows - there)} rows lack, {len(there - rows)} are too many')
+    expect(bank_consistent(d) == bank, 'the bank is what it was')
+    d.query('insert into ledger values (-1)')
+    expect(d.value('select count(*) from ledger where n = -1') == 1, 'it takes writes')
+    d.kill()
+    d.start()
+    expect(ledger_of(d) == rows | {-1}, 'and keeps them')
+    d.stop()
+
+
+def main():
+    with Place(keep='KEEP' in os.environ) as place:
+        a = place.node('A')
+        a.init()
+        a.start()
+        a.pgbench('-i', '-s', '1', '-q')
+        a.query('create table ledger (n int primary key)')
+        folder = os.path.join(place.dir, 'backup')
+        ledger = Ledger(a.dsn())
+        ledger.start()
+        a.command('backup', '--to', folder)
+        ledger.stop()
+        expect(not os.path.exists(os.path.join(folder, 'cluster.key')), 'no key in a backup')
+        print('backup under load: ok', flush=True)
+
+        a.pgbench('-c', '4', '-t', '100', '-n')
+        rows, bank, scn = ledger_of(a), bank_consistent(a), a.scn()
+        moment = time.time() + 0.01
+        time.sleep(0.05)  # the moment has to lie between two commits
+        a.query('delete from ledger')
+        a.pgbench('-c', '4', '-t', '50', '-n')
+
+        d, _ = restore(place, 'D', folder, '--scn', str(scn), '--at', a.guard())
+        is_at(d, rows, bank)
+        id_d, id_a = (n.value('select dbid from v$database') if n.process else None for n in (d, a))
+        expect(id_d != id_a, 'a database id of its own')
+        print('to an SCN, redo from a member: ok', flush=True)
+
+        e, _ = restore(place, 'E', folder, '--time', f'{moment:.6f}', '--at', a.guard())
+        is_at(e, rows, bank)
+        print('to a time: ok', flush=True)
+
+        a.stop()
+        f, _ = restore(place, 'F', folder, '--scn', str(scn), '--redo', os.path.join(a.dir, 'redo'))
+        is_at(f, rows, bank)
+        print('to an SCN, redo from a folder: ok', flush=True)
+
+        g, done = restore(place, 'G', folder, '--scn', str(scn), check=False)
+        expect(done.returncode != 0 and not os.path.exists(g.dir), 'BACKUP-3: nothing is written')
+        expect('reach' in done.stderr, done.stderr)
+        bad = os.path.join(place.dir, 'bad')
+        shutil.copytree(folder, bad)
+        name = next(n for n in sorted(os.listdir(os.path.join(bad, 'segments'))))
+        with open(os.path.join(bad, 'segments', name), 'r+b') as file:
+            file.seek(100)
+            file.write(b'?!?!')
+        h, done = restore(place, 'H', bad, check=False)
+        expect(done.returncode != 0 and name in done.stderr and not os.path.exists(h.dir),
+               f'BACKUP-1: the damaged file is named: {done.stderr}')
+        os.unlink(os.path.join(bad, 'backup'))
+        h, done = restore(place, 'H', bad, check=False)
+        expect(done.returncode != 0 and not os.path.exists(h.dir), 'an unfinished one is refused')
+        print('what cannot be is refused: ok', flush=True)
+    print('5 passed, 0 failed')
+
+
+if __name__ == '__main__':
+    main()
