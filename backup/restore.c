@@ -367,6 +367,12 @@ write_manifest(struct restore *r)
 static int
 target_scn(struct engine *e, const struct restore_target *t, scn_t *scn)
 {
+    struct redo_pos end;
+    int rc = engine_end_of_log(e, &end);
+
+    if (rc != 0)
+        return rc;
+    engine_publish(e, end.lsn); /* nobody else has a say */
     *scn = engine_newest_scn(e);
     if (t->has_time)
         return engine_scn_at_time(e, t->time_us, scn);

@@ -4,6 +4,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import re
 import shutil
 import sys
 import time
@@ -59,10 +60,12 @@ def main():
         a.query('delete from ledger')
         a.pgbench('-c', '4', '-t', '50', '-n')
 
-        d, _ = restore(place, 'D', folder, '--scn', str(scn), '--at', a.guard())
+        d, done = restore(place, 'D', folder, '--scn', str(scn), '--at', a.guard())
         is_at(d, rows, bank)
-        id_d, id_a = (n.value('select dbid from v$database') if n.process else None for n in (d, a))
-        expect(id_d != id_a, 'a database id of its own')
+        ids = re.findall(r'database ([0-9a-f]{16})', done.stdout)
+        expect(len(set(ids)) == 2, f'BACKUP-4: a database id of its own: {done.stdout}')
+        keys = {open(os.path.join(n.dir, 'cluster.key')).read() for n in (a, d)}
+        expect(len(keys) == 2, 'BACKUP-4: and a key of its own')
         print('to an SCN, redo from a member: ok', flush=True)
 
         e, _ = restore(place, 'E', folder, '--time', f'{moment:.6f}', '--at', a.guard())

@@ -1,0 +1,182 @@
+/* The description of a backup: what is written is read again, what was changed is refused.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backup/backup.h"
+#include "engine/base/mem.h"
+
+static void
+sample(struct backup *b)
+{
+    struct lineage_entry e = { .inc = 1, .start_lsn = REDO_LSN_FIRST, .reign_id = 77 };
+
+    backup_init(b);
+    ck_assert_int_eq(lineage_add(&b->lineage, &e), 0);
+    b->database_id = 0xfedcba9876543210u;
+    b->inc = 1;
+    b->from = (struct redo_pos){ 1, { 5000 }, 3, 1700000000000000, { 1, 2 } };
+    b->end = (struct redo_pos){ 1, { 9000 }, 40, 1700000001000000, { 3, 0xffffffffffffffffu } };
+    b->horizon = 2;
+    b->horizon_time_us = 1699999999000000;
+    b->taken_us = 1700000002000000;
+    b->file_count = b->file_cap = 2;
+    b->files = xcalloc(2, sizeof *b->files);
+    strcpy(b->files[0].path, "manifest");
+    strcpy(b->files[1].path, "segments/0000000000000001.seg");
+    b->files[1].size = 12345;
+    b->files[1].hash.hi = 9;
+}
+
+static void
+reseal(struct writer *w)
+{
+    char crc[16];
+
+    w->size -= 13;
+    snprintf(crc, sizeof crc, "crc %08x\n", crc32c(0, w->data, w->size));
+    wr_bytes(w, crc, 13);
+}
+
+START_TEST(test_round_trip)
+{
+    struct backup a, b;
+    struct writer w, again;
+
+    sample(&a);
+    wr_init(&w, 0);
+    wr_init(&again, 0);
+    backup_encode(&w, &a);
+    ck_assert_int_eq(backup_decode(wr_view(&w), &b), 0);
+    backup_encode(&again, &b);
+    ck_assert(slice_eq(wr_view(&w), wr_view(&again)));
+    ck_assert_uint_eq(b.end.chain.hi, a.end.chain.hi);
+    ck_assert_uint_eq(backup_bytes(&b), 12345);
+    wr_fini(&w);
+    wr_fini(&again);
+    backup_fini(&a);
+    backup_fini(&b);
+}
+END_TEST
+
+/* BACKUP-1: any byte changed, any end cut off. */
+START_TEST(test_damage_is_refused)
+{
+    struct backup a, b;
+    struct writer w;
+
+    sample(&a);
+    wr_init(&w, 0);
+    backup_encode(&w, &a);
+    for (size_t i = 0; i < w.size; i++) {
+        w.data[i] ^= 1;
+        ck_assert_int_ne(backup_decode(wr_view(&w), &b), 0);
+        backup_fini(&b);
+        w.data[i] ^= 1;
+        ck_assert_int_ne(backup_decode(slice(w.data, i), &b), 0);
+        backup_fini(&b);
+    }
+    wr_fini(&w);
+    backup_fini(&a);
+}
+END_TEST
+
+/* BACKUP-2: also where the checksum is right. */
+START_TEST(test_paths_stay_inside)
+{
+    static const char *const bad[] = { "../x", "/etc/x", "a//b", "a/../b", "a/", ".hidden", "a b" };
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct backup a, b;
+        struct writer w;
+
+        sample(&a);
+        strcpy(a.files[0].path, bad[i]);
+        wr_init(&w, 0);
+        backup_encode(&w, &a);
+        ck_assert_msg(backup_decode(wr_view(&w), &b) == ERR_CORRUPT, "%s was taken", bad[i]);
+        wr_fini(&w);
+        backup_fini(&a);
+        backup_fini(&b);
+    }
+}
+END_TEST
+
+/* Random lines under a right checksum: an answer or an error, never more. */
+START_TEST(test_nonsense)
+{
+    uint64_t z = 12345;
+
+    for (int round = 0; round < 3000; round++) {
+        struct backup a, b;
+        struct writer w;
+
+        sample(&a);
+        wr_init(&w, 0);
+        backup_encode(&w, &a);
+        for (int k = 0; k < 3; k++) {
+            z = z * 6364136223846793005u + 1442695040888963407u;
+            w.data[(z >> 33) % (w.size - 13)] = (uint8_t)(" 0aZ\n9\xff/"[(z >> 20) & 7]);
+        }
+        reseal(&w);
+        if (backup_decode(wr_view(&w), &b) != 0)
+            diag_clear();
+        wr_fini(&w);
+        backup_fini(&a);
+        backup_fini(&b);
+    }
+}
+END_TEST
+
+/* BACKUP-3 */
+START_TEST(test_targets)
+{
+    struct restore_reach reach = { 40, 1700000001000000 };
+    struct restore_target t = { .has_scn = true };
+    struct backup b;
+
+    sample(&b);
+    static const struct {
+        scn_t scn;
+        bool ok;
+    } cases[] = { { 1, false }, { 2, true }, { 40, true }, { 41, false } };
+    for (size_t i = 0; i < 4; i++) {
+        t.scn = cases[i].scn;
+        ck_assert_int_eq(restore_check(&b, &t, &reach) == 0, cases[i].ok);
+    }
+    t = (struct restore_target){ .has_time = true, .time_us = 1700000001000001 };
+    ck_assert_int_eq(restore_check(&b, &t, &reach), ERR_TARGET_UNREACHABLE);
+    t.time_us = 1699999998999999;
+    ck_assert_int_eq(restore_check(&b, &t, &reach), ERR_TARGET_UNREACHABLE);
+    t.time_us = 1700000000500000;
+    ck_assert_int_eq(restore_check(&b, &t, &reach), 0);
+    t = (struct restore_target){ 0 };
+    ck_assert_int_eq(restore_check(&b, &t, &reach), 0);
+    backup_fini(&b);
+}
+END_TEST
+
+int
+main(void)
+{
+    Suite *s = suite_create("backup");
+    TCase *tc = tcase_create("backup");
+    SRunner *sr;
+    int failed;
+
+    tcase_add_test(tc, test_round_trip);
+    tcase_add_test(tc, test_damage_is_refused);
+    tcase_add_test(tc, test_paths_stay_inside);
+    tcase_add_test(tc, test_nonsense);
+    tcase_add_test(tc, test_targets);
+    suite_add_tcase(s, tc);
+    sr = srunner_create(s);
+    srunner_set_fork_status(sr, CK_NOFORK);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed != 0;
+}
