@@ -184,7 +184,7 @@ publish(struct lsm_job *job)
     lsm_draft_fini(&d);
     env_mutex_unlock(&t->lock);
     if (job->mem != NULL)
-        job->mem->flushed = true;
+        lsm_mem_flushed(job->mem);
     for (size_t i = 0; i < job->file_count; i++)
         lsm_file_retire(job->files[i]);
 }

@@ -146,7 +146,8 @@ struct lsm {
     struct cache *cache;
     struct codec_pool *codecs;
     struct segment_env segment_env;
-    struct budget budget; /* of memtables */
+    struct budget budget;          /* of memtables */
+    _Atomic uint64_t pinned_bytes; /* of them: flushed, and held by readers and merges */
 
     struct env_mutex edit;
     _Atomic uint64_t next_run;
@@ -261,6 +262,7 @@ void lsm_positions_restore(struct lsm *l, struct lsm_positions *positions,
 struct lsm_mem *lsm_mem_new(struct lsm_tree *t, uint64_t start);
 void lsm_mem_ref(struct lsm_mem *m);
 void lsm_mem_unref(struct lsm_mem *m);
+void lsm_mem_flushed(struct lsm_mem *m);
 /* Opens a segment that the manifest names (or will). One reference. Blocks. */
 MUST_CHECK
 int lsm_file_open(struct lsm *l, uint64_t file_id, const struct lsm_segment_item *item,
@@ -491,6 +493,7 @@ uint64_t lsm_pick_debt(struct lsm_tree *t, const struct lsm_view *v, bool *due);
 void lsm_work_queue(struct lsm_tree *t); /* somebody should look at the tree */
 void lsm_work_wake(struct lsm *l);
 int lsm_work_throttle(void *arg, size_t bytes);
+uint64_t lsm_unflushed_bytes(const struct lsm *l); /* of memtables */
 void lsm_work_note_debt(struct lsm_tree *t, uint64_t debt);
 void lsm_work_note_flush(struct lsm *l, uint64_t bytes, uint64_t ns);
 

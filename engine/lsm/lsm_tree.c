@@ -422,7 +422,7 @@ empty_tree(struct lsm *l, struct lsm_tree *t)
     lsm_draft_fini(&d);
     env_mutex_unlock(&t->lock);
     for (uint32_t i = 0; i < v->mem_count; i++)
-        v->mems[i].mem->flushed = true;
+        lsm_mem_flushed(v->mems[i].mem);
     retire_files(v);
     lsm_view_release(v);
     env_mutex_lock(&l->state);

@@ -49,6 +49,17 @@ lsm_mem_ref(struct lsm_mem *m)
     atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
 }
 
+/* It is in segments now: only readers keep it. */
+void
+lsm_mem_flushed(struct lsm_mem *m)
+{
+    if (m->flushed)
+        return;
+    m->flushed = true;
+    m->pinned_bytes = memtable_bytes(m->table);
+    atomic_fetch_add(&m->lsm->pinned_bytes, m->pinned_bytes);
+}
+
 /* lsm_status_floor takes references from the list: it must not meet one at zero. */
 void
 lsm_mem_unref(struct lsm_mem *m)
@@ -66,6 +77,7 @@ lsm_mem_unref(struct lsm_mem *m)
     }
     list_remove(&m->link);
     env_mutex_unlock(&l->mems_lock);
+    atomic_fetch_sub(&l->pinned_bytes, m->pinned_bytes);
     memtable_unref(m->table);
     xfree(m);
 }

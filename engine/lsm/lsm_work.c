@@ -122,23 +122,45 @@ lsm_work_note_flush(struct lsm *l, uint64_t bytes, uint64_t ns)
     atomic_store(&l->pace.drain_bps, bps < DRAIN_BPS_MIN ? DRAIN_BPS_MIN : bps);
 }
 
+uint64_t
+lsm_unflushed_bytes(const struct lsm *l)
+{
+    uint64_t used = atomic_load_explicit(&l->budget.used, memory_order_relaxed);
+    uint64_t pinned = atomic_load_explicit(&l->pinned_bytes, memory_order_relaxed);
+
+    return used > pinned ? used - pinned : 0;
+}
+
 /* How full things are, in thousandths: 0 up to a comfortable point, 1000 where no more should come.
  * The worst of memory and compaction's debt. Memory stays near half as long as flushes keep up. */
 static uint64_t
 pressure(struct lsm *l)
 {
     uint64_t used = atomic_load_explicit(&l->budget.used, memory_order_relaxed);
-    uint64_t low = l->o.memtable_bytes / 4 * 3, p = 0, q;
+    uint64_t limit = l->o.memtable_bytes, low = limit / 4 * 3, p = 0, q;
     uint64_t debt = atomic_load_explicit(&l->debt, memory_order_relaxed), debt_low;
+    uint64_t waits = lsm_unflushed_bytes(l);
 
-    if (used > low)
-        p = (used - low) * 1000 / (l->o.memtable_bytes - low + 1);
+    if (waits > low)
+        p = (waits - low) * 1000 / (limit - low + 1);
+    if (used > limit / 2 * 3) { /* the budget is twice the limit */
+        q = (used - limit / 2 * 3) * 1000 / (limit / 4 + 1);
+        p = q > p ? q : p;
+    }
     debt_low = 32 * l->o.level_bytes;
     if (debt > debt_low) {
         q = (debt - debt_low) * 1000 / (debt_low * 4);
         p = q > p ? q : p;
     }
     return p;
+}
+
+/* Only what a reader or a merge lets go makes room: writers all but stop rather than fail. */
+static bool
+used_up(const struct lsm *l)
+{
+    return atomic_load_explicit(&l->budget.used, memory_order_relaxed) >
+           l->o.memtable_bytes / 16 * 29;
 }
 
 /* Writers together get what flushes drain, times a factor that falls from 2 to nearly 0 as pressure
@@ -151,6 +173,8 @@ lsm_admission_delay_us(struct lsm *l, size_t bytes)
 
     if (p == 0 || l->o.no_background)
         return 0;
+    if (used_up(l))
+        return DELAY_MAX_US;
     if (p > 1000)
         p = 1000;
     bps = atomic_load_explicit(&l->pace.drain_bps, memory_order_relaxed);
@@ -179,7 +203,7 @@ relieve_memory(struct lsm *l)
     struct lsm_tree **trees, *largest = NULL;
     size_t most = 0, waiting = 0, count;
 
-    if (atomic_load(&l->budget.used) <= l->o.memtable_bytes / 2) {
+    if (lsm_unflushed_bytes(l) <= l->o.memtable_bytes / 2) {
         atomic_store(&l->pressure, false);
         return;
     }
@@ -200,7 +224,7 @@ relieve_memory(struct lsm *l)
         lsm_view_release(v);
     }
     /* What waits to be flushed already will free its own. */
-    if (largest != NULL && atomic_load(&l->budget.used) - waiting > l->o.memtable_bytes / 2)
+    if (largest != NULL && lsm_unflushed_bytes(l) > waiting + l->o.memtable_bytes / 2)
         lsm_seal(largest);
     xfree(trees);
     atomic_store(&l->pressure, false);

@@ -216,7 +216,7 @@ after_add(struct lsm_tree *t, struct lsm_mem *m)
     if (memtable_bytes(m->table) >= l->o.memtable_each && !atomic_load(&t->seal_wanted) &&
         !atomic_exchange(&t->seal_wanted, true))
         lsm_work_queue(t);
-    if (atomic_load_explicit(&l->budget.used, memory_order_relaxed) > l->o.memtable_bytes / 2 &&
+    if (lsm_unflushed_bytes(l) > l->o.memtable_bytes / 2 &&
         !atomic_load_explicit(&l->pressure, memory_order_relaxed) &&
         !atomic_exchange(&l->pressure, true))
         lsm_work_wake(l);

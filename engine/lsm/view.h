@@ -34,9 +34,10 @@ struct lsm_mem {
     _Atomic uint64_t start;           /* an LSN: no record of its versions lies below */
     _Atomic uint64_t stamped_through; /* no version of a transaction that had ended by this count
                                        * of host->ended carries a txid any more */
-    uint64_t reread;      /* holds what was read again up to this LSN (CUT-4); 0: nothing */
-    bool reread_all;      /* made in recovery: and of all stretches that end below */
-    _Atomic bool flushed; /* with lsm.edit: its versions are in segments, or nobody needs them */
+    uint64_t reread;       /* holds what was read again up to this LSN (CUT-4); 0: nothing */
+    bool reread_all;       /* made in recovery: and of all stretches that end below */
+    _Atomic bool flushed;  /* with lsm.edit: its versions are in segments, or nobody needs them */
+    uint64_t pinned_bytes; /* of it in lsm.pinned_bytes: once it is flushed */
 };
 
 /* A file of a run. Reference-counted; shared by views. */

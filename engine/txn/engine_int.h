@@ -187,6 +187,7 @@ struct statement_view {
     tree_id_t id;
     struct lsm_tree *tree;
     struct lsm_view *view;
+    bool is_used; /* what was read through it may lie in its runs: it stays */
 };
 struct statement_hold {
     struct statement_hold *next;

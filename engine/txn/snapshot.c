@@ -145,32 +145,56 @@ views_grow(struct txn *t)
     t->view_cap *= 2;
 }
 
-/* Later entries of a tree are fresher; older ones keep values alive that were read through them. */
+static struct statement_view *
+views_find(struct txn *t, tree_id_t id)
+{
+    for (uint32_t i = t->view_count; i-- > t->view_floor;)
+        if (t->views[i].id == id)
+            return &t->views[i];
+    return NULL;
+}
+
+/* Later entries of a tree are fresher; older ones keep values alive that were read through them. A
+ * statement that writes millions of rows must not pin each memtable on its way: an entry through
+ * which no value was handed out makes room for its successor. */
 int
 txn_view_fresh(struct txn *t, tree_id_t id, struct statement_view **out)
 {
-    struct lsm_tree *tree = lsm_tree_find(t->engine->lsm, id);
+    struct statement_view *last = views_find(t, id);
+    struct lsm_tree *tree = last != NULL ? last->tree : lsm_tree_find(t->engine->lsm, id);
 
     CHECK(t->statement_depth > 0);
     if (tree == NULL)
         return DIAG(ERR_INTERNAL, "tree %" PRIu64 " does not exist", id);
+    if (last != NULL) {
+        struct lsm_view *view = lsm_view_acquire(tree);
+
+        *out = last;
+        if (view == last->view || !last->is_used) {
+            lsm_view_release(last->view);
+            last->view = view;
+            return 0;
+        }
+        lsm_view_release(view);
+    }
     if (t->view_count == t->view_cap)
         views_grow(t);
     *out = &t->views[t->view_count++];
-    **out = (struct statement_view){ id, tree, lsm_view_acquire(tree) };
+    **out = (struct statement_view){ id, tree, lsm_view_acquire(tree), false };
     return 0;
 }
 
 int
 txn_view(struct txn *t, tree_id_t id, struct statement_view **out)
 {
-    for (uint32_t i = t->view_count; i-- > t->view_floor;) {
-        if (t->views[i].id == id) {
-            *out = &t->views[i];
-            return 0;
-        }
-    }
-    return txn_view_fresh(t, id, out);
+    int rc = 0;
+
+    *out = views_find(t, id);
+    if (*out == NULL)
+        rc = txn_view_fresh(t, id, out);
+    if (rc == 0)
+        (*out)->is_used = true;
+    return rc;
 }
 
 bool

@@ -96,6 +96,8 @@ read_newest(struct txn *t, tree_id_t tree, struct slice key, enum lock_wait wait
         if (rc != 0)
             return rc;
         if (!n.found || n.status == LSM_COMMITTED || txn_owns(t, n.stamp)) {
+            if (n.found && n.value.size != 0) /* the view may go before the statement ends */
+                n.value = slice(arena_memdup(&t->arena, n.value.data, n.value.size), n.value.size);
             row_fill(t, &n, row);
             if (row->scn > t->must_see)
                 t->must_see = row->scn;
