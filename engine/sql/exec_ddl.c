@@ -121,11 +121,8 @@ build_row(void *arg, struct slice key, const struct datum *values)
     rc = wr_finish(&entry);
     if (rc == 0)
         rc = txn_insert(b->ctx->txn, b->ix->tree, wr_view(&entry), value, &existing);
-    if (rc == ERR_FILE_EXISTS) {
-        rc = DIAG(ERR_UNIQUE_VIOLATION, "could not create unique index \"%s\"", b->ix->name);
-        diag_detail("A key is duplicated.");
-        diag_object(b->table->schema, b->table->name, NULL, b->ix->name);
-    }
+    if (rc == ERR_FILE_EXISTS)
+        rc = refuse_index(b->ctx, b->table, b->ix, values);
     wr_fini(&entry);
     return rc;
 }

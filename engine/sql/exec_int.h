@@ -213,6 +213,9 @@ int write_delete(const struct write_target *w, struct slice key, const struct tx
                  const struct datum *old);
 MUST_CHECK
 int check_not_null(const struct cat_table *t, struct arena *a, const struct datum *values);
+/* The row whose key an index to be built has already. */
+int refuse_index(const struct exec_ctx *ctx, const struct cat_table *t, const struct cat_index *ix,
+                 const struct datum *values);
 /* "(1, abc, null)" for the detail of a message. */
 const char *row_text(const struct cat_table *t, struct arena *a, const struct datum *values);
 

@@ -391,6 +391,9 @@ lock_input(struct exec_node *n, struct modify *s, bool *keep)
             *keep = false;
             return 0;
         }
+        if (rc == ERR_LOCK_NOT_AVAILABLE)
+            return DIAG(ERR_LOCK_NOT_AVAILABLE, "could not obtain lock on row in relation \"%s\"",
+                        l->target.table->name);
         if (rc == 0 && row.found && row.value.data == NULL)
             continue; /* a key share beside an open update that leaves the key alone */
         if (rc == 0)

@@ -73,10 +73,11 @@ check_not_null(const struct cat_table *t, struct arena *a, const struct datum *v
 /* ---- duplicates -------------------------------------------------------------------------------
  */
 
-static int
-duplicate(const struct write_target *w, const struct cat_index *ix, const struct datum *values)
+/* verb: "already exists", or "is duplicated" where both rows were there before the index. */
+static void
+detail_key(const struct exec_ctx *ctx, const struct cat_table *t, const struct cat_index *ix,
+           const struct datum *values, const char *verb)
 {
-    const struct cat_table *t = w->table;
     struct writer names, texts;
 
     wr_init(&names, 0);
@@ -89,15 +90,30 @@ duplicate(const struct write_target *w, const struct cat_index *ix, const struct
             wr_bytes(&texts, ", ", 2);
         }
         wr_bytes(&names, t->columns[c].name, strlen(t->columns[c].name));
-        type_out(t->columns[c].type, w->ctx->types, &values[c], &texts);
+        type_out(t->columns[c].type, ctx->types, &values[c], &texts);
     }
-    (void)DIAG(ERR_UNIQUE_VIOLATION, "duplicate key value violates unique constraint \"%s\"",
-               ix->name);
-    diag_detail("Key (%.*s)=(%.*s) already exists.", (int)names.size, (const char *)names.data,
-                (int)texts.size, (const char *)texts.data);
+    diag_detail("Key (%.*s)=(%.*s) %s.", (int)names.size, (const char *)names.data, (int)texts.size,
+                (const char *)texts.data, verb);
     diag_object(t->schema, t->name, NULL, ix->name);
     wr_fini(&names);
     wr_fini(&texts);
+}
+
+static int
+duplicate(const struct write_target *w, const struct cat_index *ix, const struct datum *values)
+{
+    (void)DIAG(ERR_UNIQUE_VIOLATION, "duplicate key value violates unique constraint \"%s\"",
+               ix->name);
+    detail_key(w->ctx, w->table, ix, values, "already exists");
+    return ERR_UNIQUE_VIOLATION;
+}
+
+int
+refuse_index(const struct exec_ctx *ctx, const struct cat_table *t, const struct cat_index *ix,
+             const struct datum *values)
+{
+    (void)DIAG(ERR_UNIQUE_VIOLATION, "could not create unique index \"%s\"", ix->name);
+    detail_key(ctx, t, ix, values, "is duplicated");
     return ERR_UNIQUE_VIOLATION;
 }
 

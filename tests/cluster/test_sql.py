@@ -112,8 +112,8 @@ def psql_copies(node):
 
 def pgbench_runs(node):
     for words in (('-I', 'dtgvp'), ('-I', 'dtGvpf'), ('--foreign-keys',)):
-        node.pgbench('-i', '-q', '-s', '2', *words)
-        same(node.value('select count(*) from pgbench_accounts'), 200000)
+        node.pgbench('-i', '-q', '-s', '1', *words)
+        same(node.value('select count(*) from pgbench_accounts'), 100000)
     for mode in ('simple', 'extended', 'prepared'):
         node.psql('truncate pgbench_history; update pgbench_accounts set abalance = 0;'
                   'update pgbench_tellers set tbalance = 0; update pgbench_branches set bbalance = 0')
