@@ -504,7 +504,7 @@ START_TEST(test_random_prefix)
 {
     const char *given = getenv("APPLY_SEED");
 
-    run_random(given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)_i * 7919 + 1, 800);
+    run_random(given != NULL ? (uint32_t)strtoul(given, NULL, 0) : (uint32_t)_i * 7919 + 1, 600);
 }
 END_TEST
 
