@@ -82,7 +82,7 @@ struct expr {
         struct {
             int32_t index;
             const struct ast_literal *literal; /* bound: the literal that was lifted; else NULL */
-            bool is_shared; /* it stands in several places: its type stays */
+            bool is_shared;                    /* it stands in several places: its type stays */
         } param;
         struct {
             int32_t level;  /* 0: this query, 1: the one around it, ... */

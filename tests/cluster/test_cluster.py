@@ -5,6 +5,7 @@ standbys, switchover and failover under load, the old primary's return.
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import signal
 import sys
 import threading
 
@@ -135,6 +136,32 @@ def failover_and_return(t):
     t.agree(t.b)
 
 
+def stopped_primary_comes_to(t):
+    """A primary that hung while another took over acknowledges nothing more when it wakes up."""
+    held = t.b.connect()
+    held.autocommit = False
+    cursor = held.cursor()
+    cursor.execute('insert into ledger values (500000)')
+    os.kill(t.b.process.pid, signal.SIGSTOP)
+    wait_until(lambda: t.a.command('failover', 'A', '--fenced', check=False).returncode == 0,
+               'A takes over once it hears nothing of B')
+    t.a.wait_writable()
+    t.a.query('insert into ledger values (500001)')
+    os.kill(t.b.process.pid, signal.SIGCONT)
+    try:
+        held.commit()
+        raise Failure('the old primary acknowledged a commit')
+    except psycopg2.Error as e:
+        expect(e.pgcode in ('57P01', None), f'57P01 or a closed connection, not {e.pgcode}')
+    wait_until(lambda: follows(t.b), 'B follows')
+    t.synchronized(t.a)
+    t.agree(t.a)
+    expect(t.a.value('select count(*) from ledger where n = 500000') == 0, 'nor is it there')
+    t.b.command('switchover', 'B')
+    wait_until(lambda: follows(t.a), 'A follows')
+    t.synchronized(t.b)
+
+
 def loss_by_permission(t):
     """What only the old primary had becomes an orphan branch, seen in `branches`."""
     primary, other = (t.b, t.a)
@@ -169,7 +196,8 @@ def drops_and_refuses(t):
 
 def main():
     tests = [standbys_show_and_refuse, standby_restarts, list_lost_and_back,
-             switchover_there_and_back, failover_and_return, loss_by_permission, drops_and_refuses]
+             switchover_there_and_back, failover_and_return, stopped_primary_comes_to,
+             loss_by_permission, drops_and_refuses]
     with Place(keep='KEEP' in os.environ) as place:
         trio = Trio(place)
         for test in tests:

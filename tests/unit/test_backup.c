@@ -25,8 +25,8 @@ sample(struct backup *b)
     b->taken_us = 1700000002000000;
     b->file_count = b->file_cap = 2;
     b->files = xcalloc(2, sizeof *b->files);
-    strcpy(b->files[0].path, "manifest");
-    strcpy(b->files[1].path, "segments/0000000000000001.seg");
+    snprintf(b->files[0].path, BACKUP_PATH_MAX, "manifest");
+    snprintf(b->files[1].path, BACKUP_PATH_MAX, "segments/0000000000000001.seg");
     b->files[1].size = 12345;
     b->files[1].hash.hi = 9;
 }
@@ -94,7 +94,7 @@ START_TEST(test_paths_stay_inside)
         struct writer w;
 
         sample(&a);
-        strcpy(a.files[0].path, bad[i]);
+        snprintf(a.files[0].path, BACKUP_PATH_MAX, "%s", bad[i]);
         wr_init(&w, 0);
         backup_encode(&w, &a);
         ck_assert_msg(backup_decode(wr_view(&w), &b) == ERR_CORRUPT, "%s was taken", bad[i]);

@@ -461,10 +461,40 @@ refuse_first(void)
     return scn;
 }
 
+/* An acknowledgement says durable and applied in the end. */
+static void
+acknowledged_in_the_end(void)
+{
+    receive();
+    wait_shown(write_some(2000, 100));
+    while (last_ack.durable.v < redo_sealed(engine_redo(engines[0])).v ||
+           last_ack.applied.v < last_ack.durable.v) {
+        ship_receiver_wake(receiver);
+        fiber_sleep_us(2000);
+    }
+    ck_assert_uint_eq(last_ack.inc, engine_incarnation(engines[0]));
+}
+
+/* The line is cut again and again, in the middle of anything. */
+static void
+cut_again_and_again(void)
+{
+    scn_t scn = 0;
+
+    receive();
+    for (int i = 0; i < 12; i++) {
+        scn = write_some(30, 20000);
+        fiber_sleep_us((uint64_t)(i * 700));
+        if (standby_link != NULL)
+            link_close(standby_link, ERR_STOPPED, NULL);
+        fiber_sleep_us(1000);
+    }
+    wait_shown(scn);
+}
+
 static void
 drive(void *arg)
 {
-    scn_t scn;
     int part = *(int *)arg;
     struct redo_pin absent; /* what the primary keeps for a member that is away */
 
@@ -485,26 +515,10 @@ drive(void *arg)
     }
     if (part >= 3) {
         ck_assert_uint_gt(loaded_scn, 0);
-    } else if (part == 0) { /* an acknowledgement says durable and applied in the end */
-        receive();
-        scn = write_some(2000, 100);
-        wait_shown(scn);
-        while (last_ack.durable.v < redo_sealed(engine_redo(engines[0])).v ||
-               last_ack.applied.v < last_ack.durable.v) {
-            ship_receiver_wake(receiver);
-            fiber_sleep_us(2000);
-        }
-        ck_assert_uint_eq(last_ack.inc, engine_incarnation(engines[0]));
-    } else if (part == 1) { /* the line is cut again and again, in the middle of anything */
-        receive();
-        for (int i = 0; i < 12; i++) {
-            scn = write_some(30, 20000);
-            fiber_sleep_us((uint64_t)(i * 700));
-            if (standby_link != NULL)
-                link_close(standby_link, ERR_STOPPED, NULL);
-            fiber_sleep_us(1000);
-        }
-        wait_shown(scn);
+    } else if (part == 0) {
+        acknowledged_in_the_end();
+    } else if (part == 1) {
+        cut_again_and_again();
     } else {
         wait_shown(refuse_first());
     }
