@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,36 @@ START_TEST(test_stale_plans)
     FAILS(b, "INSERT INTO t VALUES (2)", "40001"); /* SESS-1 */
     rig_run(&b, "ROLLBACK");
     ROWS(b, "SELECT * FROM t", "1|7");
+}
+END_TEST
+
+/* SQL-41: rows of the past are read by the definition that the table had. */
+START_TEST(test_past)
+{
+    char text[200], before[40];
+
+    rig_run(&a, "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    rig_run(&a, "INSERT INTO t VALUES (1, 'one'), (2, 'two')");
+    snprintf(before, sizeof before, "%s", rig_rows(&a, "SELECT current_scn FROM v$database"));
+    rig_run(&a, "PREPARE p (bigint) AS SELECT count(*) FROM t AS OF SCN $1");
+    rig_run(&a, "DELETE FROM t WHERE id = 1");
+    snprintf(text, sizeof text, "EXECUTE p (%s)", before);
+    ROWS(a, text, "2");
+    rig_run(&a, "ALTER TABLE t ADD COLUMN w int DEFAULT 7");
+    rig_run(&a, "ALTER TABLE t DROP COLUMN v");
+    FAILS(a, text, "0A000");
+    snprintf(text, sizeof text, "SELECT * FROM t AS OF SCN %s ORDER BY id", before);
+    ROWS(a, text, "1|one;2|two");
+    ROWS(a, "SELECT * FROM t", "2|7");
+    rig_run(&a, "TRUNCATE t");
+    ROWS(b, text, "1|one;2|two");
+    rig_run(&a, "DROP TABLE t");
+    ROWS(b, text, "1|one;2|two");
+    rig_run(&a, "CREATE TABLE t (other int)");
+    ROWS(b, text, "1|one;2|two");
+    FAILS(b, "SELECT * FROM t AS OF SCN 1", "42P01");
+    FAILS(b, "SELECT * FROM t AS OF SCN 999999999", "RD005");
+    FAILS(b, "SELECT * FROM t AS OF SCN $1", "42P02");
 }
 END_TEST
 
@@ -532,6 +563,7 @@ suite(void)
         test_table,
         test_plans_are_shared,
         test_stale_plans,
+        test_past,
         test_blocks,
         test_savepoints,
         test_several_statements,
