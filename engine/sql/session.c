@@ -53,6 +53,10 @@ port_role_lookup(void *arg, const char *role, struct sql_role *out)
         out->is_superuser = r.is_superuser;
         snprintf(out->verifier, sizeof out->verifier, "%s", r.verifier);
     }
+    /* Before the first opening, or before a base copy is whole, there is no catalogue to look in.
+     */
+    if (rc == ERR_NOT_FOUND && engine_visible_scn(q->engine) == 0)
+        rc = DIAG(ERR_CANNOT_CONNECT_NOW, "the database system is starting up");
     brief_end(&b);
     return rc == ERR_NOT_FOUND ? 0 : rc;
 }
