@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/lsm/lsm.h"
 #include "engine/redo/redo.h"
+#include "logship/ship_base_int.h"
 #include "logship/ship_send.h"
 
 enum {
@@ -22,10 +23,6 @@ enum {
 };
 static const char KEPT_BLOB[] = "open low";
 
-struct copy_file {
-    uint64_t id, size;
-};
-
 struct ship_base_copy {
     struct ship_base_options o;
     uint64_t copy;
@@ -36,9 +33,9 @@ struct ship_base_copy {
     struct fiber_queue news;
 
     bool listed;
-    struct copy_file *files;
+    struct base_file *files;
     size_t file_count, file_cap;
-    uint64_t total, done; /* bytes of segments */
+    uint64_t total, done, fetched_bytes; /* of segments */
     uint64_t since_redo, started_ns;
 
     struct writer memory; /* the file that is fetched, when it is "log" or "manifest" */
@@ -106,7 +103,7 @@ on_list(struct ship_base_copy *c, struct slice body)
             c->file_cap = c->file_cap != 0 ? 2 * c->file_cap : 64;
             c->files = xrealloc(c->files, c->file_cap * sizeof *c->files);
         }
-        c->files[c->file_count++] = (struct copy_file){ id, f.size };
+        c->files[c->file_count++] = (struct base_file){ .id = id, .size = f.size };
         c->total += f.size;
     }
     if (rc != ERR_END)
@@ -152,6 +149,7 @@ on_chunk(struct ship_base_copy *c, struct slice body)
     c->fetched = m.last;
     if (c->file != NULL) {
         c->done += m.bytes.size;
+        c->fetched_bytes += m.bytes.size;
         c->since_redo += m.bytes.size;
         if (c->o.progress != NULL)
             c->o.progress(c->o.arg, c->done, c->total);
@@ -391,7 +389,7 @@ copy_pause(struct ship_base_copy *c)
 {
     while (c->o.rate != 0 && c->code == 0) {
         uint64_t us = (env_boot_ns(c->o.env) - c->started_ns) / 1000;
-        uint64_t due = (uint64_t)((double)c->done * 1e6 / (double)c->o.rate);
+        uint64_t due = (uint64_t)((double)c->fetched_bytes * 1e6 / (double)c->o.rate);
 
         if (due <= us)
             break;
@@ -404,36 +402,11 @@ copy_pause(struct ship_base_copy *c)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-struct open_job {
-    struct ship_base_copy *copy;
-    const char *name;
-};
-
-static int
-open_file(void *arg)
-{
-    struct open_job *j = arg;
-    char path[COPY_PATH_MAX];
-
-    snprintf(path, sizeof path, "%s/segments/%s", j->copy->o.dir, j->name);
-    return env_open(j->copy->o.env, path, ENV_READ | ENV_WRITE | ENV_CREATE | ENV_TRUNCATE,
-                    &j->copy->file);
-}
-
-static int
-sync_file(void *arg)
-{
-    struct ship_base_copy *c = arg;
-
-    return env_sync(c->file);
-}
-
 static int
 copy_segment(struct ship_base_copy *c, const char *name)
 {
     int rc = 0;
 
-    c->offset = 0;
     do {
         uint64_t before = c->offset;
 
@@ -448,26 +421,62 @@ copy_segment(struct ship_base_copy *c, const char *name)
     return rc;
 }
 
+/* What is there already is told as done. */
+static void
+copy_show(struct ship_base_copy *c, uint64_t bytes)
+{
+    c->done += bytes;
+    if (bytes > 0 && c->o.progress != NULL)
+        c->o.progress(c->o.arg, c->done, c->total);
+}
+
+/* BASE-4. A piece that an earlier attempt left is gone on with; where that was not what the source
+ * holds, the whole file is fetched. */
+static int
+copy_file(struct ship_base_copy *c, const struct base_file *f)
+{
+    struct base_open o = {
+        .env = c->o.env, .dir = c->o.dir, .reuse_dir = c->o.reuse_dir, .wanted = f
+    };
+    char name[LSM_FILE_NAME_MAX];
+    uint64_t had;
+    int rc = job_run(c->o.jobs, base_file_open, &o);
+
+    if (rc == 0 && o.is_whole) {
+        copy_show(c, f->size);
+        return 0;
+    }
+    lsm_file_name(f->id, name);
+    c->file = o.file;
+    c->size = f->size;
+    had = c->offset = o.offset;
+    copy_show(c, had);
+    if (rc == 0)
+        rc = copy_segment(c, name);
+    if (rc == 0)
+        rc = job_run(c->o.jobs, base_file_check, &o);
+    if (rc == ERR_CORRUPT && had != 0 && c->code == 0) {
+        c->done -= f->size;
+        c->offset = 0;
+        rc = copy_segment(c, name);
+        if (rc == 0)
+            rc = job_run(c->o.jobs, base_file_check, &o);
+    }
+    while (c->inside > 0) /* a piece may be on its way to the file still */
+        fiber_queue_wait(&c->news);
+    env_close(c->file);
+    c->file = NULL;
+    return rc;
+}
+
 static int
 copy_segments(struct ship_base_copy *c)
 {
     int rc = 0;
 
     c->started_ns = env_boot_ns(c->o.env);
-    for (size_t i = 0; rc == 0 && i < c->file_count; i++) {
-        char name[LSM_FILE_NAME_MAX];
-        struct open_job j = { c, name };
-
-        lsm_file_name(c->files[i].id, name);
-        c->size = c->files[i].size;
-        rc = job_run(c->o.jobs, open_file, &j);
-        if (rc == 0)
-            rc = copy_segment(c, name);
-        if (rc == 0)
-            rc = job_run(c->o.jobs, sync_file, c);
-        env_close(c->file);
-        c->file = NULL;
-    }
+    for (size_t i = 0; rc == 0 && i < c->file_count; i++)
+        rc = copy_file(c, &c->files[i]);
     return rc;
 }
 
@@ -497,12 +506,28 @@ copy_log(struct ship_base_copy *c)
     return rc;
 }
 
+/* The list and the manifest name the same segments, in the same order. */
+static int
+take_hash(struct ship_base_copy *c, size_t *at, struct slice key, struct slice value)
+{
+    struct hash128 hash;
+    uint64_t id;
+    int rc = lsm_segment_hash(key, value, &id, &hash);
+
+    if (rc == 0 && (*at == c->file_count || c->files[*at].id != id))
+        rc = DIAG(ERR_CORRUPT, "the base copy's manifest names other segments than its list");
+    if (rc == 0)
+        c->files[(*at)++].hash = hash;
+    return rc;
+}
+
 /* BASE-3; and only what a manifest may hold. */
 static int
 copy_manifest(struct ship_base_copy *c)
 {
     struct reader r;
     uint64_t id = 0;
+    size_t at = 0;
     int rc;
 
     wr_reset(&c->memory);
@@ -521,9 +546,13 @@ copy_manifest(struct ship_base_copy *c)
             return DIAG(ERR_CORRUPT, "the base copy's manifest cannot be read");
         if (type == MANIFEST_DATABASE && value.size == 8)
             id = load_u64(value.data);
+        if (type == MANIFEST_SEGMENT && (rc = take_hash(c, &at, key, value)) != 0)
+            return rc;
         if (type != MANIFEST_BLOB || slice_eq(key, slice_str(KEPT_BLOB)))
             manifest_put(&c->edit, (enum manifest_type)type, key, value);
     }
+    if (at != c->file_count)
+        return DIAG(ERR_CORRUPT, "the base copy's list names other segments than its manifest");
     if (id == 0 || (c->o.database_id != 0 && id != c->o.database_id))
         return DIAG(ERR_CORRUPT, "the base copy is of another database");
     c->o.database_id = id;
@@ -539,11 +568,8 @@ static int
 finish(void *arg)
 {
     struct ship_base_copy *c = arg;
-    char path[COPY_PATH_MAX];
-    int rc;
+    int rc = base_files_tidy(c->o.env, c->o.dir, c->files, c->file_count);
 
-    snprintf(path, sizeof path, "%s/segments", c->o.dir);
-    rc = env_sync_dir(c->o.env, path);
     if (rc == 0)
         rc = env_sync_dir(c->o.env, c->o.dir);
     if (rc == 0)
@@ -617,6 +643,12 @@ struct ship_base_log
 ship_base_copy_log(const struct ship_base_copy *c)
 {
     return (struct ship_base_log){ c->inc, c->from, c->at, &c->lineage };
+}
+
+uint64_t
+ship_base_copy_fetched(const struct ship_base_copy *c)
+{
+    return c->fetched_bytes;
 }
 
 uint64_t

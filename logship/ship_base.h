@@ -18,6 +18,9 @@
  * BASE-2  the manifest is written last, after everything it names is durable: a copy that was cut
  *         off leaves no database, and is begun again in the same folder.
  * BASE-3  the source's own state (role register, promises) is not copied.
+ * BASE-4  each segment is compared with the hash that the source's manifest has of it, whether it
+ *         was fetched now, left by an earlier attempt, or held by the node before; what is whole is
+ *         not fetched again, and of what is not, the rest.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef LOGSHIP_SHIP_BASE_H
@@ -51,7 +54,8 @@ void ship_base_source_stop(struct ship_base_source *b);
 struct ship_base_copy;
 struct ship_base_options {
     struct env *env;
-    const char *dir; /* has no manifest; other files of an earlier attempt are overwritten */
+    const char *dir;       /* has no manifest; may hold what an earlier attempt left */
+    const char *reuse_dir; /* a data directory, also one in use: its segments are used; or NULL */
     struct job_pool *jobs;
     struct link *link;
     uint64_t database_id;             /* 0: whatever the source has */
@@ -69,7 +73,8 @@ struct ship_base_log {
     const struct lineage *lineage; /* the copy's */
 };
 struct ship_base_log ship_base_copy_log(const struct ship_base_copy *c);
-uint64_t ship_base_copy_id(const struct ship_base_copy *c); /* in its messages */
+uint64_t ship_base_copy_fetched(const struct ship_base_copy *c); /* bytes of segments */
+uint64_t ship_base_copy_id(const struct ship_base_copy *c);      /* in its messages */
 /* COPY_LIST, FILE_CHUNK, COPY_END, REDO, REDO_END; others (POINTER) are passed over. Parks. */
 MUST_CHECK
 int ship_base_copy_message(struct ship_base_copy *c, const struct ship_header *h,

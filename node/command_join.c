@@ -17,7 +17,8 @@
 #include "node/node.h"
 #include "node/role.h"
 
-enum { PATH_SIZE = 512 };
+enum { PATH_SIZE = 512, TRIES_MAX = 30, TRY_EVERY_US = 1000000 };
+static const uint64_t LONG_TRY_NS = 5000000000;
 
 struct joining {
     struct env *env;
@@ -69,6 +70,38 @@ admit(struct joining *j)
     return rc;
 }
 
+/* ---- the copy
+ * ------------------------------------------------------------------------------------
+ */
+
+/* The connection was cut, or the primary restarted, or another member is the primary now. */
+static bool
+may_go_on(int code)
+{
+    return code == ERR_STOPPED || code == ERR_CONNECT || code == ERR_TIMEOUT || code == ERR_AGAIN ||
+           code == ERR_ROLE || code == ERR_DIVERGED || code == ERR_NO_FILE || code == ERR_NOT_FOUND;
+}
+
+/* What has come stays, so that each try takes up where the one before was cut off (BASE-4). */
+static int
+copy(struct joining *j)
+{
+    for (int tries = 1;; tries++) {
+        uint64_t began = env_boot_ns(j->env);
+        int rc =
+            copy_database(&j->call, j->primary, j->name, j->dir, j->first.reg.database_id, NULL);
+
+        if (env_boot_ns(j->env) - began > LONG_TRY_NS)
+            tries = 1;
+        if (rc == 0 || !may_go_on(rc) || tries >= TRIES_MAX)
+            return rc;
+        fprintf(stderr, "redoubt join: %s; trying to go on\n", diag_last()->message);
+        env_sleep_us(j->env, TRY_EVERY_US);
+        if (call_find(&j->call, NULL, j->primary) != 0)
+            diag_clear(); /* the one from before */
+    }
+}
+
 /* ---- the rest of the folder ---------------------------------------------------------------------
  */
 
@@ -108,7 +141,7 @@ join(struct joining *j)
     if (rc == 0)
         rc = admit(j);
     if (rc == 0)
-        rc = copy_database(&j->call, j->primary, j->name, j->dir, j->first.reg.database_id, NULL);
+        rc = copy(j);
     if (rc == 0)
         rc = write_role(j);
     if (rc == 0)

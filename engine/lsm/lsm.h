@@ -30,6 +30,7 @@
 
 struct arena;
 struct env;
+struct hash128;
 struct job_pool;
 struct log;
 struct lsm;
@@ -378,6 +379,9 @@ void lsm_files_unhold(struct lsm *l);
 /* The name of a segment file in the folder segments/ of the data directory: "%016lx.seg". */
 enum { LSM_FILE_NAME_MAX = 32 };
 void lsm_file_name(uint64_t file_id, char out[LSM_FILE_NAME_MAX]);
+/* Of a MANIFEST_SEGMENT item: the file's number and its segment_file_hash. */
+MUST_CHECK
+int lsm_segment_hash(struct slice key, struct slice value, uint64_t *file_id, struct hash128 *hash);
 
 struct lsm_figures {
     uint64_t memtable_bytes, memtables_sealed;

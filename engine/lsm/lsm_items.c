@@ -122,6 +122,16 @@ lsm_get_segment(struct slice key, struct slice value, uint64_t *file, struct lsm
     return 0;
 }
 
+int
+lsm_segment_hash(struct slice key, struct slice value, uint64_t *file_id, struct hash128 *hash)
+{
+    struct lsm_segment_item item;
+    int rc = lsm_get_segment(key, value, file_id, &item);
+
+    *hash = item.hash;
+    return rc;
+}
+
 void
 lsm_put_runs(struct manifest_edit *e, tree_id_t tree, const struct lsm_view *v)
 {

@@ -232,6 +232,8 @@ write_some(uint32_t n, size_t size)
     return token.scn;
 }
 
+static bool is_quiet; /* the primary flushes and merges only when it is told to */
+
 static void
 mount(int i)
 {
@@ -239,7 +241,8 @@ mount(int i)
                                 .dir = dirs[i],
                                 .redo_file_bytes = 1 << 20,
                                 .ring_bytes = 1 << 20,
-                                .memtable_bytes = 8 << 20 };
+                                .memtable_bytes = 8 << 20,
+                                .no_background = is_quiet && i == 0 };
 
     must(engine_mount(&o, &engines[i]));
 }
@@ -248,6 +251,8 @@ mount(int i)
  */
 
 static uint64_t cut_at; /* bytes of segments; 0: not */
+static uint64_t copy_total, copy_fetched;
+static const char *copy_reuse;
 static bool is_loading, has_loaded;
 static scn_t loaded_scn;
 
@@ -255,6 +260,7 @@ static void
 progress(void *arg, uint64_t bytes, uint64_t total)
 {
     (void)arg;
+    copy_total = total;
     ck_assert_uint_le(bytes, total);
     if (cut_at != 0 && bytes >= cut_at && standby_link != NULL) {
         cut_at = 0;
@@ -286,9 +292,12 @@ has_manifest(void)
 static int
 copy_once(uint64_t rate)
 {
-    struct ship_base_options o = {
-        .env = env, .dir = dirs[1], .jobs = jobs, .rate = rate, .progress = progress
-    };
+    struct ship_base_options o = { .env = env,
+                                   .dir = dirs[1],
+                                   .jobs = jobs,
+                                   .rate = rate,
+                                   .progress = progress,
+                                   .reuse_dir = copy_reuse };
     int rc;
 
     while (standby_link == NULL)
@@ -296,6 +305,7 @@ copy_once(uint64_t rate)
     o.link = standby_link;
     copy = ship_base_copy_new(&o);
     rc = ship_base_copy_run(copy);
+    copy_fetched = ship_base_copy_fetched(copy);
     ship_base_copy_free(copy);
     copy = NULL;
     return rc;
@@ -346,6 +356,55 @@ copy_at_rest(void)
     manifest_close(m);
 }
 
+static int
+damage_one(void *arg, const char *name)
+{
+    char path[512];
+    struct env_file *f;
+
+    (void)arg;
+    snprintf(path, sizeof path, "%s/segments/%s", dirs[1], name);
+    must(env_open(env, path, ENV_WRITE, &f));
+    must(env_pwrite(f, "damaged", 7, 100));
+    env_close(f);
+    return ERR_END;
+}
+
+/* BASE-4: what has come is not fetched again, wherever the line is cut; what was damaged meanwhile
+ * is; and a node that holds the segments already fetches none. */
+static void
+copy_goes_on(void)
+{
+    char path[512], old[512];
+    uint64_t fetched = 0;
+    int cuts = 0;
+
+    loaded_scn = write_some(300, 20000);
+    must(engine_compact_all(engines[0]));
+    for (cut_at = 1; copy_once(0) != 0; cut_at = fetched + (256 << 10), cuts++) {
+        fetched += copy_fetched;
+        diag_clear();
+        ck_assert(!has_manifest());
+    }
+    ck_assert_int_gt(cuts, 3);
+    ck_assert_uint_eq(fetched + copy_fetched, copy_total);
+    cut_at = 0;
+
+    snprintf(path, sizeof path, "%s/manifest", dirs[1]);
+    must(env_unlink(env, path));
+    snprintf(path, sizeof path, "%s/segments", dirs[1]);
+    ck_assert_int_eq(env_list_dir(env, path, damage_one, NULL), ERR_END);
+    must(copy_once(0));
+    ck_assert_uint_gt(copy_fetched, 4096);
+
+    snprintf(old, sizeof old, "%s", dirs[1]);
+    snprintf(dirs[1], sizeof dirs[1], "%s/d", root);
+    copy_reuse = old;
+    must(copy_once(0));
+    copy_reuse = NULL;
+    ck_assert_uint_eq(copy_fetched, 0);
+}
+
 static void
 base_copy(int part)
 {
@@ -353,8 +412,10 @@ base_copy(int part)
     snprintf(dirs[1], sizeof dirs[1], "%s/c", root);
     if (part == 3)
         copy_under_load();
-    else
+    else if (part == 4)
         copy_at_rest();
+    else
+        copy_goes_on();
     mount(1);
 }
 
@@ -619,6 +680,14 @@ setup(void)
 }
 
 static void
+setup_quiet(void)
+{
+    is_quiet = true;
+    setup();
+    is_quiet = false;
+}
+
+static void
 teardown(void)
 {
     char command[128];
@@ -639,7 +708,7 @@ int
 main(void)
 {
     Suite *s = suite_create("ship");
-    TCase *tc = tcase_create("ship");
+    TCase *tc = tcase_create("ship"), *quiet = tcase_create("quiet");
     SRunner *r = srunner_create(s);
     int failed;
 
@@ -647,6 +716,10 @@ main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, test_ship, 0, 5);
+    suite_add_tcase(s, quiet);
+    tcase_set_timeout(quiet, 0);
+    tcase_add_checked_fixture(quiet, setup_quiet, teardown);
+    tcase_add_loop_test(quiet, test_ship, 5, 6);
     tcase_add_test(tc, test_copy_takes_segments_only);
     srunner_set_fork_status(r, CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
