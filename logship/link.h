@@ -64,11 +64,11 @@ void link_hub_free(struct link_hub *h);
 /* Learnt later: a joined node's own id and database. Links that are up are ended. */
 void link_hub_identify(struct link_hub *h, uint64_t database_id, member_id_t self);
 
-/* Accepts on the address; connections of a kind go to its handler, kinds without one are refused.
- * A peer that says to be `self` or of another database is refused. */
-MUST_CHECK
-int link_hub_listen(struct link_hub *h, const char *address,
-                    const struct link_handler handlers[SHIP_JOINING + 1]);
+/* Accepts on a listening socket, which it takes; connections of a kind go to its handler, kinds
+ * without one are refused. A peer that says to be `self` or of another database is refused. */
+enum { LINK_BACKLOG = 64 };
+void link_hub_listen(struct link_hub *h, struct env_sock *listener,
+                     const struct link_handler handlers[SHIP_JOINING + 1]);
 void link_hub_local(const struct link_hub *h, char out[ENV_ADDR_MAX]); /* where it listens */
 
 /* ---- dialling ------------------------------------------------------------------------------- */

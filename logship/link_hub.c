@@ -6,7 +6,7 @@
 
 #include "logship/link_int.h"
 
-enum { STACK = 64 << 10, BACKLOG = 64 };
+enum { STACK = 64 << 10 };
 #define MS ((uint64_t)1000000)
 
 /* ---- the hub -------------------------------------------------------------------------------- */
@@ -138,20 +138,15 @@ accepter_main(void *arg)
     fiber_gone(h);
 }
 
-int
-link_hub_listen(struct link_hub *h, const char *address,
+void
+link_hub_listen(struct link_hub *h, struct env_sock *listener,
                 const struct link_handler handlers[SHIP_JOINING + 1])
 {
-    int rc;
-
     CHECK(h->listener == NULL);
     memcpy(h->handlers, handlers, sizeof h->handlers);
-    rc = env_listen(h->o.env, address, BACKLOG, &h->listener);
-    if (rc != 0)
-        return rc;
+    h->listener = listener;
     h->fiber_count++;
     h->accepter = fiber_start(h->o.sched, "link accepter", STACK, accepter_main, h);
-    return 0;
 }
 
 void

@@ -232,7 +232,10 @@ wait_role(struct env *env, const char *dir, const char *guard)
         env_sleep_us(env, POLL_US);
     }
     diag_clear();
-    printf("It is %s and waits for %s.\n", state, waits[0] != '\0' ? waits : "its role");
+    if (state[0] == '\0')
+        printf("It does not answer at %s yet.\n", guard);
+    else
+        printf("It is %s and waits for %s.\n", state, waits[0] != '\0' ? waits : "its role");
 }
 
 static int

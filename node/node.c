@@ -325,6 +325,8 @@ node_open(struct env *env, const char *dir, struct node **out)
     if (rc == 0)
         rc = load_key(n);
     if (rc == 0)
+        rc = env_listen(env, n->conf->guard_listen.items[0], LINK_BACKLOG, &n->guard_listener);
+    if (rc == 0)
         rc = server_start(n->server);
     if (rc != 0) {
         struct diag why = *diag_last();
@@ -375,6 +377,8 @@ node_close(struct node *n)
     if (n == NULL)
         return;
     stop_guard(n);
+    if (n->guard_listener != NULL)
+        env_sock_close(n->guard_listener);
     if (n->server != NULL) {
         server_stop(n->server);
         engine_unwatch_visible(n->engine, &n->watch);

@@ -279,8 +279,7 @@ node_actor(void *arg)
     struct role_actions now;
 
     role_actions_init(&now);
-    if (node_peers_start(n) != 0)
-        log_diag(n->log, LOG_ERROR, "no other member can reach this node");
+    node_peers_start(n);
     node_tell_log(n);
     role_start(n->role, env_boot_ns(n->env), &n->pending);
     while (!n->stopping) {

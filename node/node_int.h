@@ -105,6 +105,7 @@ struct node {
     struct destinations *destinations; /* any thread */
     struct ship_key key;
 
+    struct env_sock *guard_listener; /* from node_open until the hub takes it */
     struct env_thread *guard;
     struct sched *sched;
     struct role *role;
@@ -140,8 +141,7 @@ void node_tell_log(struct node *n); /* R6 */
 void node_act_soon(struct node *n); /* something is pending */
 
 /* node_peers.c: links to other members. On the guard thread. */
-MUST_CHECK
-int node_peers_start(struct node *n);
+void node_peers_start(struct node *n);
 void node_peers_main(void *arg);      /* a fiber: dials, greets, keeps the receiver */
 void node_peers_stop(struct node *n); /* parks until all fibers of links have ended */
 struct node_peer *node_peer(struct node *n, member_id_t id); /* or NULL */

@@ -382,7 +382,7 @@ node_peers_main(void *arg)
 /* ---- from start to end --------------------------------------------------------------------------
  */
 
-int
+void
 node_peers_start(struct node *n)
 {
     struct link_handler handlers[SHIP_JOINING + 1] = { 0 };
@@ -404,7 +404,8 @@ node_peers_start(struct node *n)
     handlers[SHIP_PEER] = peer_handler(n);
     node_serve_commands(n, &handlers[SHIP_COMMAND_LINE]);
     node_serve_joining(n, &handlers[SHIP_JOINING]);
-    return link_hub_listen(n->hub, n->conf->guard_listen.items[0], handlers);
+    link_hub_listen(n->hub, n->guard_listener, handlers);
+    n->guard_listener = NULL;
 }
 
 void

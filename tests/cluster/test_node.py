@@ -4,11 +4,14 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import socket
+import subprocess
 import sys
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Ledger, Place, bank_consistent, expect, pgbench_rate, wait_until  # noqa: E402
+from harness import (BIN, Ledger, Place, bank_consistent, expect, pgbench_rate,  # noqa: E402
+                     wait_until)
 
 
 def loads_and_runs_pgbench(node):
@@ -61,8 +64,20 @@ def reads_the_past(node):
     expect(node.value('select count(*) from past') == 100, 'brought back')
 
 
+def refuses_a_port_that_is_taken(node):
+    """A node that no other could reach does not open: it ends and says which address it was."""
+    node.stop()
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', node.guard_port))
+        taken.listen()
+        done = subprocess.run([os.path.join(BIN, 'redoubtd'), node.dir], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    expect(done.returncode != 0 and node.guard() in done.stdout, done.stdout)
+    node.start()
+
+
 def main():
-    tests = [loads_and_runs_pgbench, reads_the_past,
+    tests = [refuses_a_port_that_is_taken, loads_and_runs_pgbench, reads_the_past,
              lambda n: survives_kills_under_load(n, int(os.environ.get('KILLS', '5')))]
     for test in tests:
         with Place() as place:

@@ -143,7 +143,10 @@ side_fiber(void *arg)
     if (s->dials) {
         s->dial = link_dial_start(s->hub, s->address, s->expect, s->kind, &handler);
     } else {
-        ck_assert_int_eq(link_hub_listen(s->hub, s->address, by_kind), 0);
+        struct env_sock *listener;
+
+        ck_assert_int_eq(env_listen(o.env, s->address, LINK_BACKLOG, &listener), 0);
+        link_hub_listen(s->hub, listener, by_kind);
         link_hub_local(s->hub, s->where);
     }
     if (s->flood)

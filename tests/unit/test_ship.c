@@ -601,6 +601,7 @@ START_TEST(test_ship)
     struct link_handler standby = { standby_up, standby_message, standby_down, NULL };
     struct link_handler kinds[SHIP_JOINING + 1] = { [SHIP_PEER] = primary };
     char address[ENV_ADDR_MAX];
+    struct env_sock *listener;
     int part = _i;
 
     for (int i = 0; i < 2; i++) {
@@ -618,7 +619,8 @@ START_TEST(test_ship)
         memset(&o.key, 7, sizeof o.key);
         hubs[i] = link_hub_new(&o);
     }
-    must(link_hub_listen(hubs[0], "127.0.0.1:0", kinds));
+    must(env_listen(env, "127.0.0.1:0", LINK_BACKLOG, &listener));
+    link_hub_listen(hubs[0], listener, kinds);
     link_hub_local(hubs[0], address);
     (void)link_dial_start(hubs[1], address, PRIMARY, SHIP_PEER, &standby);
     fiber_start(sched, "drive", 256 << 10, drive, &part);
