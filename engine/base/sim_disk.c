@@ -15,10 +15,7 @@ enum { PAGE = 4096, SECTOR = 512 };
 static bool
 is_zero(const uint8_t *p, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
-        if (p[i] != 0)
-            return false;
-    return true;
+    return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
 }
 
 void
