@@ -225,7 +225,7 @@ make_dir(struct env *env, const char *dir, const char *sub)
     char path[BACKUP_FULL_MAX];
 
     snprintf(path, sizeof path, "%s%s%s", dir, sub != NULL ? "/" : "", sub != NULL ? sub : "");
-    return env_is_dir(env, path) ? 0 : env_mkdir(env, path);
+    return env_make_dir(env, path);
 }
 
 static int

@@ -306,15 +306,13 @@ make_folders(void *arg)
 {
     struct ship_base_copy *c = arg;
     char path[COPY_PATH_MAX];
-    int rc = env_is_dir(c->o.env, c->o.dir) ? 0 : env_mkdir(c->o.env, c->o.dir);
+    int rc = env_make_dir(c->o.env, c->o.dir);
 
     snprintf(path, sizeof path, "%s/manifest", c->o.dir);
     if (rc == 0 && env_exists(c->o.env, path))
         return DIAG(ERR_FILE_EXISTS, "%s holds a database", c->o.dir);
     snprintf(path, sizeof path, "%s/segments", c->o.dir);
-    if (rc == 0 && !env_is_dir(c->o.env, path))
-        rc = env_mkdir(c->o.env, path);
-    return rc;
+    return rc == 0 ? env_make_dir(c->o.env, path) : rc;
 }
 
 /* ---- redo, from the source's log into the copy's --------------------------------------------- */

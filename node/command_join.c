@@ -129,7 +129,7 @@ check_folder(struct joining *j)
 
     snprintf(path, sizeof path, "%s/redoubt.yaml", j->dir);
     if (!env_exists(j->env, path))
-        return env_is_dir(j->env, j->dir) ? 0 : env_mkdir(j->env, j->dir);
+        return env_make_dir(j->env, j->dir);
     return DIAG(ERR_FILE_EXISTS, "%s is a data directory already", j->dir);
 }
 

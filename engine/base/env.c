@@ -226,6 +226,20 @@ env_mkdir(struct env *env, const char *path)
 }
 
 int
+env_make_dir(struct env *env, const char *path)
+{
+    char parent[512] = ".";
+    const char *slash = strrchr(path, '/');
+    int rc = env_is_dir(env, path) ? 0 : env_mkdir(env, path);
+
+    if (rc != 0)
+        return rc;
+    if (slash != NULL)
+        snprintf(parent, sizeof parent, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    return env_sync_dir(env, parent);
+}
+
+int
 env_sync_dir(struct env *env, const char *path)
 {
     return env->ops->sync_dir(env, path);

@@ -101,6 +101,9 @@ MUST_CHECK
 int env_rmdir(struct env *env, const char *path);
 MUST_CHECK
 int env_mkdir(struct env *env, const char *path); /* mode 0700; exists: ERR_FILE_EXISTS */
+/* The same unless it is there, and its name is durable. */
+MUST_CHECK
+int env_make_dir(struct env *env, const char *path);
 MUST_CHECK
 int env_sync_dir(struct env *env, const char *path); /* makes names durable */
 MUST_CHECK

@@ -12,32 +12,11 @@
 enum { ENGINE_JOB_THREADS = 2 };
 static const uint64_t ENGINE_RETENTION_US = 3600ull * 1000000;
 
-/* A folder's name is durable once its parent has been synced. */
-static int
-make_dir(struct env *env, const char *dir)
-{
-    char parent[512];
-    char *slash;
-    int rc;
-
-    if (env_is_dir(env, dir))
-        return 0;
-    rc = env_mkdir(env, dir);
-    if (rc != 0)
-        return rc;
-    snprintf(parent, sizeof parent, "%s", dir);
-    slash = strrchr(parent, '/');
-    if (slash == NULL)
-        return env_sync_dir(env, ".");
-    slash[slash == parent ? 1 : 0] = '\0';
-    return env_sync_dir(env, parent);
-}
-
 int
 engine_create(struct env *env, const char *dir, uint64_t *database_id)
 {
     uint64_t id = env_random_u64(env);
-    int rc = make_dir(env, dir);
+    int rc = env_make_dir(env, dir);
 
     if (rc == 0)
         rc = lsm_create(env, dir, id, NULL);
