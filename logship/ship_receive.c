@@ -346,7 +346,7 @@ ship_fork_confirm(struct engine *e, const struct lineage_fork *fork,
         return 0; /* two empty logs */
     if (answer->asked.inc != fork->inc || answer->asked.lsn.v != fork->lsn.v)
         return DIAG(ERR_PROTOCOL, "the answer is about another position");
-    rc = redo_locate(engine_redo(e), fork->inc, fork->lsn, at);
+    rc = ship_locate(e, fork->inc, fork->lsn, at);
     if (rc == ERR_NOT_FOUND || !answer->found)
         return DIAG(ERR_NEEDS_RESEED, "redo does not reach back to LSN %llu of incarnation %u",
                     (unsigned long long)fork->lsn.v, fork->inc);

@@ -342,27 +342,34 @@ struct locate_job {
 };
 
 /* At an incarnation's end its own files may be gone; those of the next one say the same. */
+int
+ship_locate(struct engine *e, incarnation_t inc, struct lsn lsn, struct redo_pos *pos)
+{
+    struct redo *redo = engine_redo(e);
+    struct lineage l;
+    int rc = redo_locate(redo, inc, lsn, pos);
+
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    lineage_init(&l);
+    lsm_lineage(engine_lsm(e), &l);
+    for (uint32_t i = 0; rc == ERR_NOT_FOUND && i < l.count; i++)
+        if (l.entries[i].prev == inc && l.entries[i].start_lsn.v == lsn.v)
+            rc = redo_locate(redo, l.entries[i].inc, lsn, pos);
+    lineage_fini(&l);
+    return rc;
+}
+
 static int
 locate(void *arg)
 {
     struct locate_job *j = arg;
     const struct ship_locate *asked = &j->answer.asked;
-    struct redo *redo = engine_redo(j->engine);
     struct redo_pos pos;
-    int rc = redo_locate(redo, asked->inc, asked->lsn, &pos);
+    int rc = ship_locate(j->engine, asked->inc, asked->lsn, &pos);
 
-    if (rc == ERR_NOT_FOUND) {
-        struct lineage l;
-
-        lineage_init(&l);
-        lsm_lineage(engine_lsm(j->engine), &l);
-        for (uint32_t i = 0; rc == ERR_NOT_FOUND && i < l.count; i++)
-            if (l.entries[i].prev == asked->inc && l.entries[i].start_lsn.v == asked->lsn.v)
-                rc = redo_locate(redo, l.entries[i].inc, asked->lsn, &pos);
-        lineage_fini(&l);
-        pos.inc = asked->inc;
-    }
     j->answer.found = rc == 0;
+    pos.inc = asked->inc;
     if (rc == 0)
         j->answer.pos = ship_pos_of(&pos);
     return rc == ERR_NOT_FOUND ? 0 : rc;

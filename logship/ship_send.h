@@ -41,6 +41,9 @@ struct lsn ship_sender_lsn(const struct ship_sender *s); /* sent up to here */
 /* ---- finding where two logs part --------------------------------------------------------------
  */
 
+/* redo_locate; where `inc` ends, what goes on there will do. Blocks. */
+MUST_CHECK
+int ship_locate(struct engine *e, incarnation_t inc, struct lsn lsn, struct redo_pos *pos);
 /* The answer to a LOCATE, sent on the link. Parks. */
 MUST_CHECK
 int ship_answer_locate(struct engine *e, struct job_pool *jobs, struct link *l, struct slice body);

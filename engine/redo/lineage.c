@@ -278,7 +278,9 @@ lineage_compare(const struct lineage_end *a, const struct lineage_end *b, struct
         struct lsn end_a = lineage_held_end(a, inc), end_b = lineage_held_end(b, inc);
 
         *fork = (struct lineage_fork){ inc, lsn_lt(end_a, end_b) ? end_a : end_b };
-        return 0;
+        /* Of which one of them has no byte yet: what both have of the one before ends there. */
+        if (lsn_lt(x->start_lsn, fork->lsn) || lineage_find(a->lineage, x->prev) == NULL)
+            return 0;
     }
     if (a->inc == 0 || b->inc == 0) {
         /* One of them is empty: it holds a prefix of everything. */

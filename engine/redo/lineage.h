@@ -89,9 +89,10 @@ incarnation_t lineage_redo_next(const struct lineage *l, incarnation_t target, i
 
 /* Where the histories of two nodes part. Node a has redo of the chain towards inc_a up to end_a;
  * b alike. The result is the last position that lies on both: `inc` (known to both under one reign
- * id) and `lsn`. When it is a node's own end, that node merely has less. Where the two disagree in
- * the bytes below it, only chains tell (redo.h, redo_locate). ERR_DIVERGED when they share no
- * incarnation at all (the root apart: two empty nodes share it). */
+ * id; where one begins, that is the one before) and `lsn`. When it is a node's own end, that node
+ * merely has less. Where the two disagree in the bytes below it, only chains tell (redo.h,
+ * redo_locate). ERR_DIVERGED when they share no incarnation at all (the root apart: two empty nodes
+ * share it). */
 struct lineage_fork {
     incarnation_t inc;
     struct lsn lsn;

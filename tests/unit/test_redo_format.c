@@ -451,6 +451,12 @@ START_TEST(test_lineage_compare)
     y = (struct lineage_end){ &b, 2, { 11700 } };
     ck_assert_int_eq(lineage_compare(&x, &y, &fork), 0);
     ck_assert(fork.inc == 2 && fork.lsn.v == 11000);
+    /* It follows a later one and has no byte of that yet, nor of the one between. */
+    y = (struct lineage_end){ &b, 4, { 11000 } };
+    ck_assert_int_eq(lineage_compare(&x, &y, &fork), 0);
+    ck_assert(fork.inc == 2 && fork.lsn.v == 11000);
+    ck_assert_int_eq(lineage_compare(&y, &x, &fork), 0);
+    ck_assert(fork.inc == 2 && fork.lsn.v == 11000);
     /* One that merely has less. */
     y = (struct lineage_end){ &b, 1, { 6000 } };
     ck_assert_int_eq(lineage_compare(&x, &y, &fork), 0);
