@@ -180,7 +180,7 @@ tell_lineage(struct node *n, struct writer *w)
     lsm_lineage(engine_lsm(n->engine), &l);
     wr_init(&bytes, 0);
     lineage_encode(&bytes, &l);
-    line(w, "%u", role_durable_state(n->role)->follows);
+    line(w, "%u", node_log_incarnation(n));
     for (size_t i = 0; i < bytes.size; i++) {
         snprintf(digits, sizeof digits, "%02x", bytes.data[i]);
         wr_bytes(w, digits, 2);

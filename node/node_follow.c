@@ -90,6 +90,22 @@ cut(void *arg)
     return rc != 0 ? rc : follow_begin(&(struct follow_job){ j->node, j->target });
 }
 
+/* A reign that was recorded and never opened is what the role's state says, and the log knows
+ * nothing of it: it still leads to the one before. */
+incarnation_t
+node_log_incarnation(struct node *n)
+{
+    incarnation_t follows = role_durable_state(n->role)->follows;
+    struct lineage l;
+    bool known;
+
+    lineage_init(&l);
+    lsm_lineage(engine_lsm(n->engine), &l);
+    known = follows == 0 || lineage_find(&l, follows) != NULL;
+    lineage_fini(&l);
+    return known ? follows : engine_incarnation(n->engine);
+}
+
 /* ---- the fork -----------------------------------------------------------------------------------
  */
 
@@ -162,7 +178,7 @@ static int
 find_fork(struct node *n, struct node_peer *p, incarnation_t needs, struct redo_pos *at)
 {
     struct compare_job j = { n, &p->lineage, needs != 0 ? &p->hello : &p->log,
-                             role_durable_state(n->role)->follows, .at = { 0 } };
+                             node_log_incarnation(n), .at = { 0 } };
     int rc = wait_hello(n, p, needs);
 
     if (rc == 0)

@@ -163,6 +163,7 @@ void node_pointer_moved(void *arg, scn_t visible);
 void node_task_start(struct node *n, const struct role_action *a);  /* parks while another runs */
 void node_task_stop(struct node *n);                                /* parks */
 void node_acknowledge(struct node *n, const struct role_action *a); /* parks */
+incarnation_t node_log_incarnation(struct node *n);                 /* that the own log leads to */
 void node_stop_following(struct node *n);                           /* parks (R3) */
 void node_stop_applying(struct node *n); /* parks: drains what the log holds */
 MUST_CHECK

@@ -89,7 +89,7 @@ static void
 send_hello(struct node *n, struct node_peer *p)
 {
     const struct role_durable *d = role_durable_state(n->role);
-    struct hello_job j = { .node = n, .follows = d->follows };
+    struct hello_job j = { .node = n, .follows = node_log_incarnation(n) };
     struct writer w;
     int rc;
 
@@ -154,6 +154,7 @@ node_send_role(struct node *n, const struct role_action *a)
         return; /* a message that is lost, which the protocol allows */
     if (role_message_has_log(m->type)) {
         m->log = role_log_now(n->role);
+        m->log.follows = node_log_incarnation(n);
         if (job_run(n->jobs, fill_log, &(struct log_job){ n->engine, &m->log }) != 0) {
             log_diag(n->log, LOG_ERROR, "cannot tell where the log ends");
             return;

@@ -69,7 +69,7 @@ node_serve_redo(struct node *n, struct link *l, struct slice body, struct ship_s
                                    .sched = n->sched,
                                    .jobs = n->jobs,
                                    .link = l,
-                                   .target = role_durable_state(n->role)->follows,
+                                   .target = node_log_incarnation(n),
                                    .pointer = pointer_of,
                                    .on_end = sender_ended,
                                    .arg = n };
@@ -226,7 +226,7 @@ joiner_redo(struct node *n, struct link *l, struct joiner *j, struct slice body)
                                    .sched = n->sched,
                                    .jobs = n->jobs,
                                    .link = l,
-                                   .target = role_durable_state(n->role)->follows,
+                                   .target = node_log_incarnation(n),
                                    .pointer = joiner_pointer,
                                    .on_end = joiner_sender_ended,
                                    .arg = j };
