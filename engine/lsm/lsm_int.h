@@ -147,6 +147,7 @@ struct lsm {
     struct codec_pool *codecs;
     struct segment_env segment_env;
     struct budget budget;          /* of memtables */
+    struct memtable_pool *spare;   /* what memtables gave back */
     _Atomic uint64_t pinned_bytes; /* of them: flushed, and held by readers and merges */
 
     struct env_mutex edit;

@@ -445,6 +445,7 @@ lsm_new(const struct lsm_options *o, const struct lsm_host *host)
     l->next_file = l->next_run = l->next_mem = 1;
     /* The cap is for writers that do not wait when they are told to. */
     budget_init(&l->budget, "memtables", l->o.memtable_bytes * 2, NULL);
+    l->spare = memtable_pool_new();
     l->cache = cache_new(l->env, l->o.cache_bytes);
     l->codecs = codec_pool_new(l->env);
     l->segment_env = (struct segment_env){ .env = l->env,
@@ -519,6 +520,7 @@ lsm_close(struct lsm *l)
     xfree(l->positions.at);
     xfree(l->registry.at);
     lsm_stretches_fini(l);
+    memtable_pool_free(l->spare);
     cache_free(l->cache);
     codec_pool_free(l->codecs);
     fini_locks(l);

@@ -37,6 +37,7 @@ lsm_mem_new(struct lsm_tree *t, uint64_t start)
     m->reread = l->replaying ? lsm_stretch_end(t, m->tag) : atomic_load(&l->rereading);
     m->stamped_through = l->host.ended(l->host.arg);
     m->table = memtable_new(l->env, &l->budget);
+    memtable_use_pool(m->table, l->spare);
     env_mutex_lock(&l->mems_lock);
     list_push_back(&l->mems, &m->link);
     env_mutex_unlock(&l->mems_lock);

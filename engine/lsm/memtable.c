@@ -11,6 +11,95 @@ enum { CHUNK_MIN = 2 << 10, CHUNK_MAX = MEM_HUGE_BLOCK };
 #define ADD_RELAXED(field, n)                                                                      \
     atomic_store_explicit(&(field), RELAXED(field) + (n), memory_order_relaxed)
 
+/* ---- spare memory --------------------------------------------------------------------------- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { POOL_CHUNKS = 0 }; /* let the sanitizer see what is freed */
+#else
+enum { POOL_CHUNKS = 64 };
+#endif
+
+struct memtable_pool {
+    _Atomic uint32_t busy; /* a latch on the fields below */
+    int count;
+    struct chunk *chunks;
+};
+
+struct memtable_pool *
+memtable_pool_new(void)
+{
+    return xcalloc(1, sizeof(struct memtable_pool));
+}
+
+void
+memtable_pool_free(struct memtable_pool *p)
+{
+    while (p != NULL && p->chunks != NULL) {
+        struct chunk *before = p->chunks->before;
+
+        xfree(p->chunks);
+        p->chunks = before;
+    }
+    xfree(p);
+}
+
+void
+memtable_use_pool(struct memtable *mt, struct memtable_pool *p)
+{
+    mt->pool = p;
+}
+
+static void
+pool_latch(struct memtable *mt)
+{
+    unsigned turns = 0;
+
+    while (atomic_exchange_explicit(&mt->pool->busy, 1, memory_order_acquire) != 0)
+        memtable_pause(mt, &turns);
+}
+
+static void
+pool_unlatch(struct memtable *mt)
+{
+    atomic_store_explicit(&mt->pool->busy, 0, memory_order_release);
+}
+
+static struct chunk *
+chunk_get(struct memtable *mt, size_t size)
+{
+    struct chunk *c = NULL;
+
+    if (mt->pool != NULL && size == CHUNK_MAX) {
+        pool_latch(mt);
+        c = mt->pool->chunks;
+        if (c != NULL) {
+            mt->pool->chunks = c->before;
+            mt->pool->count--;
+        }
+        pool_unlatch(mt);
+    }
+    return c != NULL ? c : xmalloc(size);
+}
+
+static void
+chunk_put(struct memtable *mt, struct chunk *c)
+{
+    bool kept = false;
+
+    if (mt->pool != NULL && c->size == CHUNK_MAX) {
+        pool_latch(mt);
+        kept = mt->pool->count < POOL_CHUNKS;
+        if (kept) {
+            c->before = mt->pool->chunks;
+            mt->pool->chunks = c;
+            mt->pool->count++;
+        }
+        pool_unlatch(mt);
+    }
+    if (!kept)
+        xfree(c);
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct memtable *
@@ -44,7 +133,7 @@ lane_free(struct memtable *mt, struct lane *l)
 
         if (mt->budget != NULL)
             budget_release(mt->budget, l->chunks->size);
-        xfree(l->chunks);
+        chunk_put(mt, l->chunks);
         l->chunks = before;
     }
 }
@@ -96,7 +185,7 @@ lane_grow(struct memtable *mt, struct lane *l, size_t size, bool *own)
     bytes = *own ? size + sizeof *c : l->chunk_size;
     if (mt->budget != NULL && budget_charge(mt->budget, bytes) != 0)
         return false;
-    c = xmalloc(bytes);
+    c = chunk_get(mt, bytes);
     c->size = bytes;
     c->before = l->chunks;
     l->chunks = c;
@@ -283,21 +372,39 @@ entry_new(struct memtable *mt, unsigned lane, const struct version_ref *v)
 
 /* ---- lookup --------------------------------------------------------------------------------- */
 
+/* False: look again. */
+static bool
+lookup_in(struct node *leaf, uint64_t version, struct slice key, struct memtable_entry **out)
+{
+    bool equal;
+    unsigned at = node_search(leaf, key, &equal);
+
+    *out = equal ? atomic_load_explicit(&leaf->entry[at], memory_order_acquire) : NULL;
+    return node_valid(leaf, version);
+}
+
 struct memtable_entry *
 memtable_lookup(struct memtable *mt, struct slice key)
 {
     for (;;) {
         uint64_t version;
         struct node *leaf = memtable_leaf(mt, key, false, &version);
-        struct memtable_entry *e = NULL;
-        bool equal;
-        unsigned at = node_search(leaf, key, &equal);
+        struct memtable_entry *e;
 
-        if (equal)
-            e = atomic_load_explicit(&leaf->entry[at], memory_order_acquire);
-        if (node_valid(leaf, version))
+        if (lookup_in(leaf, version, key, &e))
             return e;
     }
+}
+
+/* For a key that will be added if it is not there. */
+static struct memtable_entry *
+lookup_near(struct memtable *mt, struct slice key)
+{
+    uint64_t version;
+    struct node *leaf = memtable_tail(mt, key, &version);
+    struct memtable_entry *e;
+
+    return leaf != NULL && lookup_in(leaf, version, key, &e) ? e : memtable_lookup(mt, key);
 }
 
 struct memtable_version *
@@ -420,7 +527,7 @@ memtable_add_ordered(struct memtable *mt, unsigned lane, const struct version_re
     if (added == NULL)
         added = &ignored;
     *added = NULL;
-    e = memtable_lookup(mt, v->key);
+    e = lookup_near(mt, v->key);
     if (e == NULL) {
         rc = add_key(mt, lane, v, added, &e);
         if (rc != ERR_AGAIN)

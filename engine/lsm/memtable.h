@@ -82,6 +82,11 @@ bool memtable_resolve(struct memtable_version *v, txid_t txid, scn_t scn);
 /* Memory is charged to `budget` (NULL: to none) in chunks as it is needed; an empty memtable costs
  * about a kilobyte. One reference, the caller's. */
 struct memtable *memtable_new(struct env *env, struct budget *budget);
+/* Large pieces of memory that memtables gave back wait here for the next ones (128 MiB at most):
+ * the first touch of fresh pages costs more than an insert. Outlives the memtables that use it. */
+struct memtable_pool *memtable_pool_new(void);
+void memtable_pool_free(struct memtable_pool *p);
+void memtable_use_pool(struct memtable *mt, struct memtable_pool *p); /* before the first write */
 void memtable_ref(struct memtable *mt);
 void memtable_unref(struct memtable *mt); /* NULL allowed; the last one frees all */
 

@@ -54,7 +54,9 @@ struct lane {
 struct memtable {
     struct env *env;
     struct budget *budget;
+    struct memtable_pool *pool; /* NULL: none */
     struct node *_Atomic root;
+    struct node *_Atomic tail; /* the leaf that keys in ascending order go to; NULL: no such */
     _Atomic uint32_t refs;
     _Atomic uint32_t sealed;
     struct lane lanes[MEMTABLE_LANES];
@@ -90,6 +92,8 @@ unsigned node_search(struct node *n, struct slice key, bool *equal);
 /* The leaf that holds the key, or with `below` the one that holds the last key before it, and its
  * counter. */
 struct node *memtable_leaf(struct memtable *mt, struct slice key, bool below, uint64_t *version);
+/* The leaf that ascending keys go to, if that is the key's; NULL: descend. */
+struct node *memtable_tail(struct memtable *mt, struct slice key, uint64_t *version);
 /* Puts the entry into the tree. 0, or ERR_AGAIN with *existing when the key is there already, or
  * ERR_NOMEM. */
 MUST_CHECK

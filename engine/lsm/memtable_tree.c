@@ -141,6 +141,8 @@ node_search(struct node *n, struct slice key, bool *equal)
     uint64_t p = key_prefix(key, LOAD(n->skip));
 
     *equal = false;
+    if (count != 0 && LOAD(n->prefix[count - 1]) < p)
+        return count; /* keys in ascending order */
     at = prefix_lower(n, 0, count, p);
     if (at == count || LOAD(n->prefix[at]) != p)
         return at;
@@ -201,6 +203,22 @@ memtable_leaf(struct memtable *mt, struct slice key, bool below, uint64_t *versi
         if (n != NULL)
             return n;
     }
+}
+
+struct node *
+memtable_tail(struct memtable *mt, struct slice key, uint64_t *version)
+{
+    struct node *n = LOAD(mt->tail);
+    struct memtable_entry *high;
+
+    if (n == NULL)
+        return NULL;
+    *version = node_read(mt, n);
+    high = LOAD(n->high);
+    if ((n->low != NULL && slice_cmp(memtable_entry_key(n->low), key) > 0) ||
+        (high != NULL && slice_cmp(key, memtable_entry_key(high)) >= 0))
+        return NULL;
+    return n;
 }
 
 /* ---- changes, under the latch --------------------------------------------------------------- */
@@ -378,9 +396,10 @@ node_split(struct memtable *mt, unsigned lane, struct node *parent, uint64_t par
 enum insert_step { INSERT_DONE, INSERT_AGAIN, INSERT_EXISTS };
 
 static enum insert_step
-leaf_insert(struct node *n, uint64_t version, struct memtable_entry *e,
+leaf_insert(struct memtable *mt, struct node *n, uint64_t version, struct memtable_entry *e,
             struct memtable_entry **existing)
 {
+    struct node *tail;
     bool equal;
     unsigned at = node_search(n, memtable_entry_key(e), &equal);
 
@@ -391,7 +410,10 @@ leaf_insert(struct node *n, uint64_t version, struct memtable_entry *e,
     if (!node_latch(n, version))
         return INSERT_AGAIN;
     leaf_put(n, at, e);
+    tail = n->ascending >= NODE_SLOTS / 2 ? n : NULL;
     node_unlatch(n);
+    if (LOAD(mt->tail) != tail)
+        STORE(mt->tail, tail);
     return INSERT_DONE;
 }
 
@@ -407,6 +429,11 @@ insert_once(struct memtable *mt, unsigned lane, struct memtable_entry *e,
     struct slice key = memtable_entry_key(e);
 
     *step = INSERT_AGAIN;
+    n = memtable_tail(mt, key, &version);
+    if (n != NULL && LOAD(n->count) < NODE_SLOTS) {
+        *step = leaf_insert(mt, n, version, e, existing);
+        return 0;
+    }
     n = root_read(mt, &version);
     for (;;) {
         if (LOAD(n->count) == NODE_SLOTS) {
@@ -414,7 +441,7 @@ insert_once(struct memtable *mt, unsigned lane, struct memtable_entry *e,
 
             /* A key that is there needs no room. */
             if (n->level == 0 && (node_search(n, key, &equal), equal)) {
-                *step = leaf_insert(n, version, e, existing);
+                *step = leaf_insert(mt, n, version, e, existing);
                 return 0;
             }
             return node_split(mt, lane, parent, parent_version, n, version);
@@ -427,7 +454,7 @@ insert_once(struct memtable *mt, unsigned lane, struct memtable_entry *e,
         if (n == NULL)
             return 0;
     }
-    *step = leaf_insert(n, version, e, existing);
+    *step = leaf_insert(mt, n, version, e, existing);
     return 0;
 }
 

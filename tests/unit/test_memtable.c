@@ -617,6 +617,56 @@ START_TEST(test_budget)
 }
 END_TEST
 
+static void
+add_number(struct memtable *mt, uint64_t n)
+{
+    struct memtable_version *added;
+    uint8_t key[8];
+    struct version_ref v = { .key = slice(key, sizeof key), .stamp = 1, .kind = VERSION_PUT };
+
+    store_u64_be(key, n);
+    ck_assert_int_eq(memtable_add_ordered(mt, 0, &v, &added), 0);
+    ck_assert_ptr_nonnull(added);
+    ck_assert_int_eq(memtable_add_ordered(mt, 0, &v, &added), 0);
+    ck_assert_ptr_null(added);
+}
+
+/* Two ascending runs side by side, one of them between the other's keys, and one key now and then
+ * far below; in memory that another memtable has used before. MEM-1 */
+START_TEST(test_ascending_runs)
+{
+    struct memtable_pool *pool = memtable_pool_new();
+
+    for (int round = 0; round < 2; round++) {
+        struct memtable *mt = memtable_new(env, NULL);
+        uint64_t want = 0, last = 0;
+        struct memtable_iter it;
+
+        memtable_use_pool(mt, pool);
+        for (uint64_t n = 1; n <= 20000; n++) {
+            add_number(mt, n << 20);
+            add_number(mt, (n << 20) / 2 + 1);
+            want += 2;
+            if (n % 97 == 0) {
+                add_number(mt, n);
+                want++;
+            }
+        }
+        memtable_iter_init(&it, mt);
+        for (memtable_iter_first(&it); it.entry != NULL; memtable_iter_next(&it)) {
+            uint64_t key = load_u64_be(memtable_entry_key(it.entry).data);
+
+            ck_assert_uint_lt(last, key);
+            last = key;
+            want--;
+        }
+        ck_assert_uint_eq(want, 0);
+        memtable_unref(mt);
+    }
+    memtable_pool_free(pool);
+}
+END_TEST
+
 START_TEST(test_large_and_empty)
 {
     struct memtable *mt = memtable_new(env, NULL);
@@ -656,6 +706,7 @@ main(void)
     tcase_add_test(t, test_threads_insert_and_walk);
     tcase_add_test(t, test_seal_ends_writing);
     tcase_add_test(t, test_budget);
+    tcase_add_test(t, test_ascending_runs);
     tcase_add_test(t, test_large_and_empty);
     suite_add_tcase(s, t);
     r = srunner_create(s);
