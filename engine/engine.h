@@ -274,6 +274,11 @@ int txn_write(struct txn *t, tree_id_t tree, struct slice key, enum txn_write_ki
 MUST_CHECK
 int txn_insert(struct txn *t, tree_id_t tree, struct slice key, struct slice value,
                struct txn_row *existing);
+/* Insert under a key that has never been in the tree and that nobody else can come up with: a
+ * number of engine_ids, or one above all others of a tree that this transaction has made. Nothing
+ * is looked up. */
+MUST_CHECK
+int txn_insert_new(struct txn *t, tree_id_t tree, struct slice key, struct slice value);
 /* Put whatever is there, waiting for other writers; for the engine's users without SQL. */
 MUST_CHECK
 int txn_put(struct txn *t, tree_id_t tree, struct slice key, struct slice value);

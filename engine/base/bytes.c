@@ -118,6 +118,12 @@ wr_init_fixed(struct writer *w, void *data, size_t cap)
 }
 
 void
+wr_init_room(struct writer *w, void *data, size_t cap)
+{
+    *w = (struct writer){ .data = data, .cap = cap, .limit = WRITER_LIMIT_DEFAULT, .fixed = true };
+}
+
+void
 wr_fini(struct writer *w)
 {
     if (!w->fixed)
@@ -145,6 +151,23 @@ wr_finish(const struct writer *w)
     return w->bad ? DIAG(ERR_LIMIT, "message or record exceeds %zu bytes", w->limit) : 0;
 }
 
+static void
+writer_grow(struct writer *w, size_t need)
+{
+    size_t cap = w->cap != 0 ? w->cap : WRITER_FIRST;
+    uint8_t *mine = NULL;
+
+    while (cap < need)
+        cap *= 2;
+    if (w->fixed) {
+        mine = xmalloc(cap);
+        memcpy(mine, w->data, w->size);
+    }
+    w->data = w->fixed ? mine : xrealloc(w->data, cap);
+    w->cap = cap;
+    w->fixed = false;
+}
+
 uint8_t *
 wr_reserve(struct writer *w, size_t size)
 {
@@ -154,14 +177,8 @@ wr_reserve(struct writer *w, size_t size)
         w->bad = true;
         return NULL;
     }
-    if (need > w->cap) {
-        size_t cap = w->cap != 0 ? w->cap : WRITER_FIRST;
-
-        while (cap < need)
-            cap *= 2;
-        w->data = xrealloc(w->data, cap);
-        w->cap = cap;
-    }
+    if (need > w->cap)
+        writer_grow(w, need);
     w->size = need;
     return w->data + need - size;
 }

@@ -106,11 +106,13 @@ const char *rd_cstr(struct reader *r);                  /* up to and past a NUL;
 struct writer {
     uint8_t *data;
     size_t size, cap, limit;
-    bool bad, fixed; /* fixed: the memory is the caller's and does not grow */
+    bool bad, fixed; /* fixed: the memory is the caller's */
 };
 
 void wr_init(struct writer *w, size_t limit); /* allocates nothing yet; limit 0: 1 GiB */
-void wr_init_fixed(struct writer *w, void *data, size_t cap);
+void wr_init_fixed(struct writer *w, void *data, size_t cap); /* does not grow */
+/* Begins in the caller's memory and moves to the heap when that is full. */
+void wr_init_room(struct writer *w, void *data, size_t cap);
 void wr_fini(struct writer *w);
 void wr_reset(struct writer *w);               /* empty again, memory kept */
 void wr_shrink(struct writer *w, size_t size); /* back to an earlier size */

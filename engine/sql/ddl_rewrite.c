@@ -13,6 +13,7 @@ struct rewrite {
     struct arena arena; /* emptied after each row */
     struct datum *row;
     uint32_t old_count;
+    struct write_tail tail;
 };
 
 /* Another row has the key: says so as CREATE UNIQUE INDEX does. */
@@ -41,7 +42,9 @@ static int
 rewrite_cb(void *arg, struct slice key, const struct datum *values)
 {
     struct rewrite *w = arg;
-    struct write_target target = { .ctx = w->ctx, .table = w->to, .arena = &w->arena };
+    struct write_target target = {
+        .ctx = w->ctx, .table = w->to, .arena = &w->arena, .tail = &w->tail
+    };
     const struct cat_index *conflict = NULL;
     enum write_outcome outcome = WRITE_DONE;
     struct slice existing;

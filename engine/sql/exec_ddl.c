@@ -11,14 +11,50 @@ struct walk {
     int (*fn)(void *arg, struct slice key, const struct datum *values);
     void *arg;
     struct datum *values;
+    struct row_map map; /* of the stored version met last */
+    struct arena maps;
     struct arena row; /* emptied after each */
     uint64_t count;
 };
 
+static void
+walk_init(struct walk *w)
+{
+    arena_init(&w->maps, NULL);
+    arena_init(&w->row, NULL);
+    w->values = xmalloc((w->table->column_count + 1) * sizeof *w->values);
+}
+
+static void
+walk_fini(struct walk *w)
+{
+    xfree(w->values);
+    arena_fini(&w->row);
+    arena_fini(&w->maps);
+}
+
+static int
+walk_decode(struct walk *w, struct slice key, struct slice row)
+{
+    const struct row_layout *stored;
+    uint16_t wanted[ROW_COLUMNS_MAX];
+    int rc = cat_row_layout(w->table, row, &stored);
+
+    if (rc == 0 && w->map.stored != stored) {
+        for (uint16_t i = 0; i < w->table->column_count; i++)
+            wanted[i] = i;
+        arena_reset(&w->maps);
+        w->map.stored = NULL;
+        rc = row_map_init(&w->map, &w->maps, stored, cat_layout(w->table), wanted,
+                          w->table->column_count);
+    }
+    return rc != 0 ? rc : row_decode(&w->map, key, row, &w->row, w->values);
+}
+
 static int
 walk_row(struct walk *w, struct slice key, struct slice row)
 {
-    int rc = table_decode(w->table, key, row, &w->row, w->values);
+    int rc = walk_decode(w, key, row);
 
     if (rc == 0)
         rc = w->fn(w->arg, key, w->values);
@@ -40,13 +76,11 @@ table_each_row(const struct exec_ctx *ctx, const struct cat_table *table,
     int rc =
         txn_scan(ctx->txn, table->tree, slice("", 0), slice(NULL, 0), TXN_SCAN_NEWEST, NULL, &c);
 
-    arena_init(&w.row, NULL);
-    w.values = xmalloc((table->column_count + 1) * sizeof *w.values);
+    walk_init(&w);
     while (rc == 0 && (rc = txn_cursor_next(c, &key, &value)) == 0)
         rc = walk_row(&w, key, value);
     txn_cursor_close(c);
-    xfree(w.values);
-    arena_fini(&w.row);
+    walk_fini(&w);
     return rc == ERR_END ? 0 : rc;
 }
 
@@ -69,8 +103,7 @@ table_each_row_at(const struct exec_ctx *ctx, const struct cat_table *table,
     to = slice(hi.data, key_prefix_end(hi.data, hi.size));
     if (to.size == 0)
         to = slice(NULL, 0);
-    arena_init(&w.row, NULL);
-    w.values = xmalloc((table->column_count + 1) * sizeof *w.values);
+    walk_init(&w);
     rc = txn_scan(ctx->txn, ix->primary ? table->tree : ix->tree, wr_view(&lo), to, TXN_SCAN_NEWEST,
                   NULL, &c);
     while (rc == 0 && (rc = txn_cursor_next(c, &key, &value)) == 0) {
@@ -90,8 +123,7 @@ table_each_row_at(const struct exec_ctx *ctx, const struct cat_table *table,
             rc = walk_row(&w, pk, row);
     }
     txn_cursor_close(c);
-    xfree(w.values);
-    arena_fini(&w.row);
+    walk_fini(&w);
     wr_fini(&lo);
     wr_fini(&hi);
     return rc == ERR_END ? 0 : rc;

@@ -189,12 +189,22 @@ struct fk_later {
     struct arena arena;
     struct fk_check *first, **last;
 };
+enum { WRITE_TAIL_MAX = 256 };
+struct write_tail;
 struct write_target {
     const struct exec_ctx *ctx;
     const struct cat_table *table;
     struct arena *arena;
-    struct fk_later *later; /* NULL: foreign keys hold at once, or it is an error */
-    bool in_cascade;        /* the write follows from a foreign key's action */
+    struct fk_later *later;  /* NULL: foreign keys hold at once, or it is an error */
+    bool in_cascade;         /* the write follows from a foreign key's action */
+    struct write_tail *tail; /* NULL: others know the table */
+};
+/* The greatest key in a tree that only this transaction knows: above it nothing need be looked up.
+ */
+struct write_tail {
+    uint8_t key[WRITE_TAIL_MAX];
+    size_t size;
+    bool is_set;
 };
 enum write_outcome { WRITE_DONE, WRITE_EXISTS, WRITE_GONE };
 /* Inserts a row with its index entries. conflict_ok: a duplicate gives WRITE_EXISTS with

@@ -318,7 +318,9 @@ modify_init(struct exec_node *n)
     uint32_t width = p->table->column_count;
 
     s->plan = p;
-    s->w = (struct write_target){ &n->x->ctx, p->table, &s->row, &s->later, false };
+    s->w = (struct write_target){
+        .ctx = &n->x->ctx, .table = p->table, .arena = &s->row, .later = &s->later
+    };
     s->input_width = (uint32_t)n->child[0]->plan->column_count;
     arena_init(&s->row, n->x->ctx.memory);
     fk_later_init(&s->later, n->x->ctx.memory);

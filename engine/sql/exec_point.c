@@ -429,7 +429,7 @@ change_once(struct point *x, struct slice key, const struct txn_row *row, bool *
     const struct plan_modify *m = &x->p->top->u.modify;
     const struct cat_table *t = x->p->table;
     struct fk_later later;
-    struct write_target w = { x->ctx, t, x->arena, &later, false };
+    struct write_target w = { .ctx = x->ctx, .table = t, .arena = x->arena, .later = &later };
     struct datum *old = ARENA_ARRAY(x->arena, struct datum, t->column_count + 1);
     struct datum *values = ARENA_ARRAY(x->arena, struct datum, t->column_count + 1);
     bool is_delete = x->p->top->kind == PLAN_DELETE;

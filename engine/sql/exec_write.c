@@ -7,6 +7,9 @@
 
 #include "engine/sql/exec_int.h"
 
+/* What most keys and rows fit in: longer ones go to the heap. */
+enum { KEY_ROOM = 256, ROW_ROOM = 1024 };
+
 /* ---- rows -------------------------------------------------------------------------------------
  */
 
@@ -124,19 +127,15 @@ static int
 insert_entry(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
              struct slice pk, struct slice *existing)
 {
-    uint8_t room[256];
+    uint8_t room[KEY_ROOM];
     struct txn_row row;
     struct writer key;
     struct slice value;
     bool has_null;
     int rc;
 
-    wr_init_fixed(&key, room, sizeof room);
+    wr_init_room(&key, room, sizeof room);
     cat_index_entry(ix, values, pk, &key, &value, &has_null);
-    if (key.bad) {
-        wr_init(&key, 0);
-        cat_index_entry(ix, values, pk, &key, &value, &has_null);
-    }
     rc = wr_finish(&key);
     if (rc == 0)
         rc = txn_insert(w->ctx->txn, ix->tree, wr_view(&key), value, &row);
@@ -152,12 +151,13 @@ static int
 delete_entry(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
              struct slice pk)
 {
+    uint8_t room[KEY_ROOM];
     struct writer key;
     struct slice value;
     bool has_null;
     int rc;
 
-    wr_init(&key, 0);
+    wr_init_room(&key, room, sizeof room);
     cat_index_entry(ix, values, pk, &key, &value, &has_null);
     rc = wr_finish(&key);
     if (rc == 0)
@@ -224,6 +224,33 @@ insert_entries(const struct write_target *w, const struct datum *values, struct 
     return 0;
 }
 
+/* Whether nothing can be there: a hidden key is given once; of a tree of our own we know the last
+ * key. */
+static bool
+is_new_key(const struct write_target *w, struct slice key)
+{
+    struct write_tail *tail = w->tail;
+
+    if (w->table->primary == NULL)
+        return true;
+    if (tail == NULL || key.size > WRITE_TAIL_MAX ||
+        (tail->is_set && slice_cmp(key, slice(tail->key, tail->size)) <= 0))
+        return false;
+    memcpy(tail->key, key.data, key.size);
+    tail->size = key.size;
+    tail->is_set = true;
+    return true;
+}
+
+static int
+insert_row(const struct write_target *w, struct slice key, struct slice row,
+           struct txn_row *existing)
+{
+    if (is_new_key(w, key))
+        return txn_insert_new(w->ctx->txn, w->table->tree, key, row);
+    return txn_insert(w->ctx->txn, w->table->tree, key, row, existing);
+}
+
 int
 write_insert(const struct write_target *w, const struct datum *values, bool conflict_ok,
              enum write_outcome *outcome, const struct cat_index **conflict,
@@ -231,19 +258,20 @@ write_insert(const struct write_target *w, const struct datum *values, bool conf
 {
     const struct cat_index *in_the_way = NULL;
     struct txn_row existing;
+    uint8_t key_room[KEY_ROOM], row_room[ROW_ROOM];
     struct writer key, row;
     int rc;
 
     *outcome = WRITE_DONE;
-    wr_init(&key, 0);
-    wr_init(&row, 0);
+    wr_init_room(&key, key_room, sizeof key_room);
+    wr_init_room(&row, row_room, sizeof row_room);
     rc = check_not_null(w->table, w->arena, values);
     if (rc == 0)
         rc = encode_key(w, values, &key);
     if (rc == 0)
         rc = row_encode(&row, cat_layout(w->table), values);
     if (rc == 0)
-        rc = txn_insert(w->ctx->txn, w->table->tree, wr_view(&key), wr_view(&row), &existing);
+        rc = insert_row(w, wr_view(&key), wr_view(&row), &existing);
     if (rc == ERR_FILE_EXISTS) {
         in_the_way = w->table->primary;
         if (existing_key != NULL)
@@ -304,6 +332,7 @@ write_update(const struct write_target *w, struct slice key, const struct txn_ro
              const struct datum *old, const struct datum *values, bool key_changes)
 {
     enum write_outcome outcome;
+    uint8_t room[ROW_ROOM];
     struct writer encoded;
     int rc = check_not_null(w->table, w->arena, values);
 
@@ -314,7 +343,7 @@ write_update(const struct write_target *w, struct slice key, const struct txn_ro
     }
     if (rc != 0)
         return rc;
-    wr_init(&encoded, 0);
+    wr_init_room(&encoded, room, sizeof room);
     rc = row_encode(&encoded, cat_layout(w->table), values);
     if (rc == 0)
         rc = txn_write(w->ctx->txn, w->table->tree, key, key_changes ? TXN_PUT : TXN_PUT_NO_KEY,

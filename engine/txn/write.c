@@ -165,7 +165,7 @@ txn_lock_row(struct txn *t, tree_id_t tree, struct slice key, enum row_lock mode
 struct write_args {
     struct lsm_tree *tree;
     struct slice key, value;
-    const uint64_t *token;
+    const uint64_t *token; /* NULL: nobody else can know the key */
     txid_t txid;
     uint32_t seq;
     uint8_t kind;
@@ -261,6 +261,26 @@ version_kind_of(enum txn_write_kind kind, const struct txn_row *row)
     return VERSION_PUT;
 }
 
+/* What comes before each write: limits, a txid, the tree; slows down where memory runs short. */
+static int
+write_begin(struct txn *t, tree_id_t tree, struct write_args *w)
+{
+    uint64_t delay;
+    int rc = check_limits(w->key, w->value);
+
+    if (rc == 0)
+        rc = txn_write_txid(t, &w->txid);
+    if (rc != 0)
+        return rc;
+    w->tree = lsm_tree_find(t->engine->lsm, tree);
+    if (w->tree == NULL)
+        return DIAG(ERR_INTERNAL, "tree %" PRIu64 " does not exist", tree);
+    delay = lsm_admission_delay_us(t->engine->lsm, w->key.size + w->value.size);
+    if (delay != 0)
+        fiber_sleep_us(delay);
+    return 0;
+}
+
 int
 txn_write(struct txn *t, tree_id_t tree, struct slice key, enum txn_write_kind kind,
           struct slice value, const struct txn_row *row)
@@ -268,20 +288,11 @@ txn_write(struct txn *t, tree_id_t tree, struct slice key, enum txn_write_kind k
     struct write_args w = { .key = key, .value = value, .token = row->token, .seq = t->seq };
     int mode = kind == TXN_PUT_NO_KEY ? ROW_NO_KEY_UPDATE : ROW_UPDATE;
     struct lock_name name = row_name(tree, key);
-    uint64_t delay;
-    int rc = check_limits(key, value);
+    int rc = write_begin(t, tree, &w);
 
-    if (rc == 0)
-        rc = txn_write_txid(t, &w.txid);
     if (rc != 0)
         return rc;
-    w.tree = lsm_tree_find(t->engine->lsm, tree);
-    if (w.tree == NULL)
-        return DIAG(ERR_INTERNAL, "tree %" PRIu64 " does not exist", tree);
     w.kind = version_kind_of(kind, row);
-    delay = lsm_admission_delay_us(t->engine->lsm, key.size + value.size);
-    if (delay != 0)
-        fiber_sleep_us(delay);
     rc = write_and_log(t, tree, name, mode, row->own, &w);
     if (rc == ERR_AGAIN && !w.ran) {
         /* Somebody holds the row without having written it: wait for that one, then the caller
@@ -293,6 +304,15 @@ txn_write(struct txn *t, tree_id_t tree, struct slice key, enum txn_write_kind k
     if (rc == 0)
         turn_give_back(t);
     return rc;
+}
+
+int
+txn_insert_new(struct txn *t, tree_id_t tree, struct slice key, struct slice value)
+{
+    struct write_args w = { .key = key, .value = value, .seq = t->seq, .kind = VERSION_PUT };
+    int rc = write_begin(t, tree, &w);
+
+    return rc != 0 ? rc : write_and_log(t, tree, (struct lock_name){ 0 }, 0, true, &w);
 }
 
 int

@@ -216,6 +216,26 @@ START_TEST(test_writer_keeps_its_limit)
 }
 END_TEST
 
+START_TEST(test_writer_leaves_its_room)
+{
+    uint8_t room[8];
+    struct writer w;
+
+    wr_init_room(&w, room, sizeof room);
+    wr_u64(&w, 0x0102030405060708u);
+    ck_assert_ptr_eq(w.data, room);
+    for (int i = 0; i < 1000; i++)
+        wr_u8(&w, (uint8_t)i);
+    ck_assert_int_eq(wr_finish(&w), 0);
+    ck_assert_ptr_ne(w.data, room);
+    ck_assert_uint_eq(w.size, 1008);
+    ck_assert_uint_eq(load_u64(w.data), 0x0102030405060708u);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_uint_eq(w.data[8 + i], (uint8_t)i);
+    wr_fini(&w);
+}
+END_TEST
+
 START_TEST(test_slices)
 {
     ck_assert_int_lt(slice_cmp(slice_str("a"), slice_str("b")), 0);
@@ -313,6 +333,7 @@ main(void)
     tcase_add_test(tc, test_reader_is_total);
     tcase_add_test(tc, test_varint_bounds);
     tcase_add_test(tc, test_writer_keeps_its_limit);
+    tcase_add_test(tc, test_writer_leaves_its_room);
     tcase_add_test(tc, test_slices);
     tcase_add_test(tc, test_numbers);
     tcase_add_test(tc, test_crc32c_vectors);

@@ -55,6 +55,27 @@ START_TEST(test_columns)
 }
 END_TEST
 
+/* Rows are copied in the order of their old key; the new one ascends, descends, or meets itself. */
+START_TEST(test_key_added_later)
+{
+    RUN("CREATE TABLE t (a int, b int)");
+    RUN("INSERT INTO t SELECT i, i FROM generate_series(1, 500) AS s(i)");
+    RUN("INSERT INTO t SELECT 1001 - i, i FROM generate_series(1, 400) AS s(i)");
+    RUN("INSERT INTO t VALUES (2000, 0), (550, 0), (2001, 0)");
+    RUN("ALTER TABLE t ADD PRIMARY KEY (a)");
+    ROWS("SELECT count(*), count(DISTINCT a), sum(a) FROM t", "903|903|450001");
+    ROWS("SELECT b FROM t WHERE a IN (500, 601, 1000) ORDER BY a", "500;400;1");
+    fails("INSERT INTO t VALUES (550, 1)", "23505");
+    RUN("ALTER TABLE t DROP CONSTRAINT t_pkey");
+    RUN("INSERT INTO t VALUES (499, 1)"); /* below the greatest when it is met again */
+    fails("ALTER TABLE t ADD PRIMARY KEY (a)", "23505");
+    RUN("DELETE FROM t WHERE a = 499 AND b = 1");
+    RUN("INSERT INTO t VALUES (2001, 1)"); /* the greatest itself */
+    fails("ALTER TABLE t ADD PRIMARY KEY (a)", "23505");
+    ROWS("SELECT count(*) FROM t", "904");
+}
+END_TEST
+
 START_TEST(test_reference)
 {
     RUN("CREATE TABLE p (a int, b text, PRIMARY KEY (a, b))");
@@ -175,6 +196,7 @@ main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_columns);
+    tcase_add_test(t, test_key_added_later);
     tcase_add_test(t, test_reference);
     tcase_add_test(t, test_reference_to_own_table);
     tcase_add_test(t, test_key_taken_again);

@@ -5,12 +5,36 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/types/array.h"
+#include "engine/types/chars.h"
 #include "engine/types/func.h"
 #include "tests/support/types_random.h"
 
 static const struct type_env env = { .extra_float_digits = 1 };
+
+/* ---- characters ---------------------------------------------------------------------------- */
+
+START_TEST(test_characters_are_counted)
+{
+    static const char *const one[] = { "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80" };
+    struct rng r = { test_seed("characters") };
+    char text[256];
+
+    for (int round = 0; round < 1000; round++) {
+        size_t size = 0, count = rng_below(&r, 60);
+
+        for (size_t i = 0; i < count; i++) {
+            const char *c = one[rng_one_in(&r, 3) ? rng_below(&r, 4) : 0];
+
+            memcpy(text + size, c, strlen(c));
+            size += strlen(c);
+        }
+        ck_assert_uint_eq(chars_count(slice(text, size)), count);
+    }
+}
+END_TEST
 
 /* ---- tables -------------------------------------------------------------------------------- */
 
@@ -387,6 +411,7 @@ main(void)
     int failed;
 
     tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_characters_are_counted);
     tcase_add_test(tc, test_tables_hang_together);
     tcase_add_test(tc, test_casts_are_sorted_and_found);
     tcase_add_test(tc, test_types_hang_together);
