@@ -90,8 +90,9 @@ fill(struct link *l, size_t need, uint64_t deadline_ns)
         if (want == 0)
             return DIAG(ERR_LIMIT, "%s sends too much before it has proved the key",
                         l->peer_address);
-        rc = env_recv(l->sock, l->in + l->in_end, want, &got);
+        rc = l->is_dry ? ERR_AGAIN : env_recv(l->sock, l->in + l->in_end, want, &got);
         if (rc == ERR_AGAIN) {
+            l->is_dry = false;
             rc = fiber_io_wait(&l->io, ENV_EV_READ, until_us(l, deadline_ns));
             if (rc == ERR_TIMEOUT)
                 return DIAG(ERR_CONNECTION_FAILURE, "%s: nothing was heard in time",
@@ -108,6 +109,7 @@ fill(struct link *l, size_t need, uint64_t deadline_ns)
                        : DIAG(ERR_CONNECTION_FAILURE,
                               "%s closed the connection in the middle of a message",
                               l->peer_address);
+        l->is_dry = got < want;
         l->in_end += got;
         l->figures.received_bytes += got;
     }

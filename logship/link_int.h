@@ -39,6 +39,7 @@ struct link {
     /* What was received: one message at a time is looked at, in place. */
     uint8_t *in;
     size_t in_at, in_end, in_cap;
+    bool is_dry; /* the last read got less than it asked for: wait before the next */
     uint64_t heard_ns;
 
     struct list queue; /* of link_item.place */

@@ -355,8 +355,8 @@ on_sealed(void *arg, struct redo_frame *frame)
     (void)frame;
     env_mutex_lock(&a->mutex);
     a->has_news = true;
-    env_cond_signal(&a->wake);
     env_mutex_unlock(&a->mutex);
+    env_cond_signal(&a->wake); /* once the mutex is free: who wakes needs it at once */
 }
 
 /* Sleeps until there is news, at most so long; false when the applier is to end. */

@@ -215,14 +215,18 @@ redo_has_work(struct redo *r)
 void
 redo_wake_log(struct redo *r)
 {
+    bool call;
+
     env_mutex_lock(&r->wake.lock);
-    if (atomic_load(&r->wake.idle) > 0 && atomic_load(&r->wake.searching) == 0) {
+    call = atomic_load(&r->wake.idle) > 0 && atomic_load(&r->wake.searching) == 0;
+    if (call) {
         atomic_fetch_sub(&r->wake.idle, 1);
         atomic_fetch_add(&r->wake.searching, 1);
         r->wake.called++;
-        env_cond_signal(&r->wake.cond);
     }
     env_mutex_unlock(&r->wake.lock);
+    if (call) /* once the lock is free: who wakes needs it at once */
+        env_cond_signal(&r->wake.cond);
 }
 
 /* Returns searching, or false when it is time to end. */
