@@ -315,6 +315,8 @@ node_open(struct env *env, const char *dir, struct node **out)
         rc = open_log(n);
     n->jobs = job_pool_new(env, "node-job", NODE_JOB_THREADS);
     if (rc == 0)
+        rc = node_reseed_install(env, dir);
+    if (rc == 0)
         rc = open_engine(n);
     if (rc == 0)
         rc = open_sql(n);
@@ -379,6 +381,8 @@ node_close(struct node *n)
     stop_guard(n);
     if (n->guard_listener != NULL)
         env_sock_close(n->guard_listener);
+    if (n->reseed.install && node_reseed_mark(n) != 0)
+        log_diag(n->log, LOG_ERROR, "the base copy cannot be used");
     if (n->server != NULL) {
         server_stop(n->server);
         engine_unwatch_visible(n->engine, &n->watch);
@@ -403,6 +407,12 @@ node_close(struct node *n)
     env_cond_fini(&n->state_changed);
     env_mutex_fini(&n->state_mutex);
     xfree(n);
+}
+
+bool
+node_wants_reopen(const struct node *n)
+{
+    return atomic_load(&n->reseed.is_ready);
 }
 
 bool

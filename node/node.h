@@ -40,6 +40,10 @@ MUST_CHECK
 int node_open(struct env *env, const char *dir, struct node **out);
 void node_close(struct node *n); /* blocks; NULL allowed */
 
+/* A base copy was taken over the node's own database and waits to be installed: whoever runs the
+ * node closes it and opens it again. From any thread. */
+bool node_wants_reopen(const struct node *n);
+
 /* For whoever started it: waits until the node is open for writing or follows somebody. False:
  * timeout_us passed first. Blocks. From any plain thread. */
 bool node_wait_ready(struct node *n, uint64_t timeout_us);

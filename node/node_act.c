@@ -209,6 +209,7 @@ act(struct node *n, const struct role_action *a)
     case ROLE_ACT_DRAIN:
     case ROLE_ACT_FOLLOW:
     case ROLE_ACT_CUT:
+    case ROLE_ACT_BASE_COPY:
         node_task_start(n, a);
         break;
     case ROLE_ACT_UNDRAIN:
@@ -227,7 +228,6 @@ act(struct node *n, const struct role_action *a)
     case ROLE_ACT_NOTE:
         act_note(n, a);
         break;
-    case ROLE_ACT_BASE_COPY: /* never done: an operator joins the node again (see the limits) */
     case ROLE_ACT_COUNT:
         break;
     }
@@ -293,6 +293,7 @@ node_actor(void *arg)
         role_on_tick(n->role, env_boot_ns(n->env), &n->pending);
         node_publish_status(n);
     }
+    n->reseed.install = atomic_load(&n->reseed.is_ready);
     node_stop_following(n);
     node_serve_stop(n);
     node_peers_stop(n);

@@ -137,6 +137,8 @@ tell_report(struct node *n, struct writer *w)
     line(w, "applied_lsn=%" PRIu64, engine_applied(n->engine).v);
     tell_history(n, w);
     line(w, "waits=%s", s.waits != NULL ? s.waits : "");
+    if (s.follow == ROLE_FOLLOW_RESEED)
+        line(w, "reseed=%" PRIu64 "\t%" PRIu64, n->reseed.bytes, n->reseed.total);
     if (s.is_primary)
         tell_destinations(n, r, w);
 }

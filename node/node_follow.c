@@ -312,6 +312,22 @@ task_drain(struct node *n, const struct role_action *a)
     role_on_drained(n->role, env_boot_ns(n->env), a->ticket, rc, j.end.lsn, &n->pending);
 }
 
+/* Nothing is told when it is done: the node is opened anew, with the copy. */
+static void
+task_base_copy(struct node *n, const struct role_action *a)
+{
+    int rc = node_reseed_copy(n, a->to);
+
+    if (rc == 0 && !n->task.cancel) {
+        atomic_store(&n->reseed.is_ready, true);
+        return;
+    }
+    if (n->task.cancel)
+        return;
+    log_diag(n->log, LOG_WARNING, "taking a base copy");
+    role_on_cut(n->role, env_boot_ns(n->env), a->ticket, rc, &n->pending);
+}
+
 static void
 task_main(void *arg)
 {
@@ -326,6 +342,8 @@ task_main(void *arg)
         task_prepare(n, a);
     else if (a->type == ROLE_ACT_DRAIN)
         task_drain(n, a);
+    else if (a->type == ROLE_ACT_BASE_COPY)
+        task_base_copy(n, a);
     n->task.busy = false;
     fiber_queue_wake_all(&n->task.idle);
     node_act_soon(n);
@@ -348,8 +366,10 @@ node_task_stop(struct node *n)
 {
     n->task.cancel = true;
     fiber_queue_wake_all(&n->task.events);
+    node_reseed_cancel(n);
     while (n->task.busy)
         fiber_queue_wait(&n->task.idle);
+    atomic_store(&n->reseed.is_ready, false);
 }
 
 /* ---- acknowledging ------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ struct apply;
 struct node;
 struct ship_receiver;
 struct ship_sender;
+struct ship_base_copy;
 struct ship_base_source;
 
 enum { NODE_PATH_MAX = 512, NODE_ACTIONS_MAX = 1024, NODE_PEERS_MAX = REGISTER_MEMBERS_MAX };
@@ -89,6 +90,15 @@ struct node_follow {
     struct fiber_queue started;
 };
 
+/* Taking a base copy over itself (node_reseed.c). */
+struct node_reseed {
+    struct ship_base_copy *copy; /* under way */
+    struct link *link;
+    uint64_t bytes, total, fetched; /* of segments */
+    atomic_bool is_ready;           /* whole, and wanted still: to be installed */
+    bool install;                   /* at closing */
+};
+
 struct node {
     struct env *env;
     char dir[NODE_PATH_MAX];
@@ -122,6 +132,7 @@ struct node {
     struct fiber_queue peer_work; /* the fiber that dials and greets waits here */
     struct node_task task;
     struct node_follow follow;
+    struct node_reseed reseed;
     struct sched_post pointer_post; /* the visible SCN has moved */
     atomic_bool pointer_waiting, pointer_posted;
     struct fiber_queue pointer_work;
@@ -174,6 +185,15 @@ void node_receiver_drop(struct node *n); /* parks */
 MUST_CHECK
 int node_receive_tail(struct node *n, const struct node_peer *p, incarnation_t promised,
                       incarnation_t target);
+
+/* node_reseed.c */
+MUST_CHECK
+int node_reseed_copy(struct node *n, member_id_t from); /* parks */
+void node_reseed_cancel(struct node *n);                /* it ends soon */
+MUST_CHECK
+int node_reseed_mark(struct node *n); /* blocks; the role machine has ended */
+MUST_CHECK
+int node_reseed_install(struct env *env, const char *dir); /* blocks; before anything is opened */
 
 /* node_command.c: what the command line asks. */
 void node_serve_commands(struct node *n, struct link_handler *out);

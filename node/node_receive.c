@@ -24,6 +24,11 @@ receiver_ended(void *arg, struct ship_receiver *r, int code)
     (void)r;
     if (code != 0)
         log_warning(n->log, "no more redo comes: %s", err_name(code));
+    /* Only who follows; a tail that is fetched for an election tells its task. */
+    if ((code == ERR_NEEDS_RESEED || code == ERR_DIVERGED) && n->follow.inc != 0) {
+        role_on_lost(n->role, env_boot_ns(n->env), code, &n->pending);
+        node_act_soon(n);
+    }
     n->follow.ended = true;
     n->follow.retry_ns = env_boot_ns(n->env) + RETRY_NS;
     n->task.tail_ended = true;

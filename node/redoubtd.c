@@ -55,13 +55,35 @@ print_error(const char *what)
         fprintf(stderr, "  Hint: %s\n", d->hint);
 }
 
+/* Until a signal ends it. A node that has taken a base copy over itself is opened anew. */
+static int
+serve(struct env *env, const char *dir, struct node *node, const sigset_t *set)
+{
+    const struct timespec look = { .tv_nsec = 200000000 };
+
+    for (;;) {
+        int caught = sigtimedwait(set, NULL, &look), rc;
+
+        if (caught > 0 || node_wants_reopen(node)) {
+            node_close(node);
+            if (caught > 0)
+                return 0;
+            rc = node_open(env, dir, &node);
+            if (rc != 0) {
+                print_error("cannot start again");
+                return rc;
+            }
+        }
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     struct env *env;
     struct node *node;
     sigset_t set;
-    int caught, rc;
+    int rc;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return usage(stdout, 0);
@@ -82,9 +104,7 @@ main(int argc, char **argv)
         env_free(env);
         return 1;
     }
-    while (sigwait(&set, &caught) != 0)
-        continue;
-    node_close(node);
+    rc = serve(env, argv[1], node, &set);
     env_free(env);
-    return 0;
+    return rc == 0 ? 0 : 1;
 }

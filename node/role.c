@@ -39,14 +39,16 @@ static const struct {
     const char *name;
     uint8_t next;
 } follows[ROLE_FOLLOW_COUNT] = {
-    [ROLE_FOLLOW_NONE] = { "none", BIT(ROLE_FOLLOW_LOCATING) | BIT(ROLE_FOLLOW_LIVE) },
+    [ROLE_FOLLOW_NONE] = { "none", BIT(ROLE_FOLLOW_LOCATING) | BIT(ROLE_FOLLOW_LIVE) |
+                                       BIT(ROLE_FOLLOW_HELD) | BIT(ROLE_FOLLOW_RESEED) },
     [ROLE_FOLLOW_LOCATING] = { "locating", BIT(ROLE_FOLLOW_NONE) | BIT(ROLE_FOLLOW_LOCATING) |
                                                BIT(ROLE_FOLLOW_CUTTING) | BIT(ROLE_FOLLOW_HELD) |
                                                BIT(ROLE_FOLLOW_RESEED) },
     [ROLE_FOLLOW_CUTTING] = { "cutting", BIT(ROLE_FOLLOW_NONE) | BIT(ROLE_FOLLOW_LIVE) |
                                              BIT(ROLE_FOLLOW_LOCATING) },
     [ROLE_FOLLOW_LIVE] = { "live", BIT(ROLE_FOLLOW_NONE) },
-    [ROLE_FOLLOW_HELD] = { "reinstatement held", BIT(ROLE_FOLLOW_NONE) | BIT(ROLE_FOLLOW_CUTTING) },
+    [ROLE_FOLLOW_HELD] = { "reinstatement held", BIT(ROLE_FOLLOW_NONE) | BIT(ROLE_FOLLOW_CUTTING) |
+                                                     BIT(ROLE_FOLLOW_RESEED) },
     [ROLE_FOLLOW_RESEED] = { "needs base copy", BIT(ROLE_FOLLOW_NONE) | BIT(ROLE_FOLLOW_LIVE) |
                                                     BIT(ROLE_FOLLOW_LOCATING) },
 };
@@ -647,9 +649,10 @@ waits_for(const struct role *r)
     switch (r->state) {
     case ROLE_MOUNTED:
         if (r->follow == ROLE_FOLLOW_HELD)
-            return "commits would be cut off: reinstate";
+            return r->following.is_lost ? "a base copy would lose commits: reinstate"
+                                        : "commits would be cut off: reinstate";
         if (r->follow == ROLE_FOLLOW_RESEED)
-            return "a base copy";
+            return "a base copy from the primary";
         if (r->follow == ROLE_FOLLOW_LIVE)
             return "";
         return r->d.promised > r->d.reg.key.inc ? "the outcome of an election"

@@ -250,11 +250,15 @@ void role_on_gate(struct role *r, uint64_t now_ns, uint64_t gate_seq, struct lsn
 
 /* Completions. A ticket that is no longer wanted is ignored. code: 0, or why it failed. */
 /* `fork`: the last position that both logs share; `own_end`: the end of the own log.
- * ERR_NEEDS_RESEED when history does not reach back; others: tried again. */
+ * ERR_NEEDS_RESEED when history does not reach back (`fork`: where the lineages part, as far as
+ * that is known), ERR_DIVERGED when the logs differ below it; others: tried again. */
 void role_on_fork(struct role *r, uint64_t now_ns, uint64_t ticket, int code, struct role_pos fork,
                   struct role_actions *out);
 void role_on_cut(struct role *r, uint64_t now_ns, uint64_t ticket, int code,
                  struct role_actions *out);
+/* The primary that is followed has no redo any more from where the own log ends
+ * (ERR_NEEDS_RESEED), or not the same log below it (ERR_DIVERGED). */
+void role_on_lost(struct role *r, uint64_t now_ns, int code, struct role_actions *out);
 void role_on_prepared(struct role *r, uint64_t now_ns, uint64_t ticket, int code,
                       struct role_pos end, struct role_actions *out);
 void role_on_opened(struct role *r, uint64_t now_ns, uint64_t ticket, int code,

@@ -184,7 +184,7 @@ cut(struct role *r, struct role_actions *out)
 }
 
 static void
-base_copy(struct role *r, struct role_actions *out)
+base_copy(struct role *r, const char *why, struct role_actions *out)
 {
     struct role_action *a = role_emit(out, ROLE_ACT_BASE_COPY);
 
@@ -192,9 +192,7 @@ base_copy(struct role *r, struct role_actions *out)
     a->to = r->d.reg.primary;
     a->inc = r->d.reg.key.inc;
     role_follow_move(r, ROLE_FOLLOW_RESEED);
-    role_note(out, ROLE_WARNING,
-              "history does not reach back to where incarnation %u forked: a base copy is needed",
-              r->d.reg.key.inc);
+    role_note(out, ROLE_WARNING, "%s incarnation %u: a base copy is needed", why, r->d.reg.key.inc);
 }
 
 /* FO-30: below what was published here nothing is cut in the sync modes, unless the reign began on
@@ -223,6 +221,25 @@ may_cut(struct role *r, struct role_pos fork, struct role_actions *out)
     return !r->config.ask_reinstate;
 }
 
+/* A base copy keeps nothing of the own log: what would be lost that was published here, and all of
+ * a log that is another one, waits for `reinstate`. */
+static void
+lose(struct role *r, int code, struct role_pos fork, struct role_actions *out)
+{
+    r->following.is_lost = true;
+    if (code == ERR_DIVERGED && !r->following.overridden) {
+        role_note(
+            out, ROLE_ALARM,
+            "the log here is another one than that of incarnation %u: `reinstate` replaces it",
+            r->d.reg.key.inc);
+        role_follow_move(r, ROLE_FOLLOW_HELD);
+    } else if (!may_cut(r, fork, out)) {
+        role_follow_move(r, ROLE_FOLLOW_HELD);
+    } else {
+        base_copy(r, "history does not reach back to the fork of", out);
+    }
+}
+
 void
 role_on_fork(struct role *r, uint64_t now, uint64_t ticket, int code, struct role_pos fork,
              struct role_actions *out)
@@ -230,11 +247,12 @@ role_on_fork(struct role *r, uint64_t now, uint64_t ticket, int code, struct rol
     if (r->follow != ROLE_FOLLOW_LOCATING || ticket != r->following.ticket)
         return;
     if (code == ERR_NEEDS_RESEED || code == ERR_DIVERGED) {
-        base_copy(r, out);
+        lose(r, code, fork, out);
     } else if (code != 0) {
         r->following.retry_ns = now + r->config.times.heartbeat_ns;
     } else {
         r->following.fork = fork;
+        r->following.is_lost = false;
         if (may_cut(r, fork, out)) {
             cut(r, out);
         } else {
@@ -269,6 +287,19 @@ role_on_cut(struct role *r, uint64_t now, uint64_t ticket, int code, struct role
 }
 
 void
+role_on_lost(struct role *r, uint64_t now, int code, struct role_actions *out)
+{
+    if (r->follow != ROLE_FOLLOW_LIVE)
+        return;
+    (void)now;
+    role_stop_following(r, out);
+    if (code == ERR_DIVERGED)
+        lose(r, code, (struct role_pos){ 0 }, out);
+    else
+        base_copy(r, "its primary has no redo any more that this log goes on with, in", out);
+}
+
+void
 role_follow_tick(struct role *r, uint64_t now, struct role_actions *out)
 {
     if (r->handover.phase != HANDOVER_NONE)
@@ -288,7 +319,9 @@ role_reinstate(struct role *r, uint64_t now, struct role_actions *out)
         return DIAG(ERR_ROLE, "this node is %s: there is nothing to reinstate",
                     role_reigns(r) ? "the primary" : "not following anybody");
     r->following.overridden = true;
-    if (r->follow == ROLE_FOLLOW_HELD)
+    if (r->follow == ROLE_FOLLOW_HELD && r->following.is_lost)
+        base_copy(r, "an operator gave up what is not in", out);
+    else if (r->follow == ROLE_FOLLOW_HELD)
         cut(r, out);
     return 0;
 }

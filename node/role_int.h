@@ -116,6 +116,7 @@ struct role {
         uint64_t ticket, retry_ns;
         struct role_pos fork;
         bool overridden; /* by `reinstate` */
+        bool is_lost;    /* HELD: what `reinstate` permits is a base copy */
     } following;
     struct {
         enum role_handover_phase phase;

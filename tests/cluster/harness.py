@@ -120,6 +120,16 @@ class Node:
                      '--sql', f'127.0.0.1:{self.sql_port}',
                      '--guard', f'127.0.0.1:{self.guard_port}')
 
+    def configure(self, **keys):
+        """Lines at the end of redoubt.yaml: redo__keep='64MB' is redo.keep."""
+        with open(os.path.join(self.dir, 'redoubt.yaml'), 'a') as f:
+            for key, value in keys.items():
+                f.write(f"{key.replace('__', '.')}: {value}\n")
+
+    def log(self):
+        with open(self.dir + '.log', errors='replace') as f:
+            return f.read()
+
     def start(self, wait=True):
         log = open(self.dir + '.log', 'ab')
         self.process = subprocess.Popen([os.path.join(BIN, 'redoubtd'), self.dir],
@@ -283,7 +293,10 @@ def multi_host(nodes):
 
 def follows(node, incarnation=None):
     """The node follows, in that incarnation or a later one."""
-    m = node.status()['member'][node.name]
+    try:
+        m = node.status()['member'][node.name]
+    except Failure:  # it is starting
+        return False
     return (m['answers'] and m['role'] == 'standby' and m['follow'] == 'live' and
             int(m['incarnation']) >= (incarnation or 0))
 

@@ -281,25 +281,70 @@ START_TEST(test_fo30_below_published)
 }
 END_TEST
 
-/* FO-30: history that does not reach back needs a base copy. */
-START_TEST(test_fo30_needs_reseed)
+static void
+lose_fork(struct role_rig *g, int code, uint64_t lsn)
 {
     struct role_durable d = role_rig_durable(1, true);
     struct role_message m = role_rig_message(ROLE_MSG_RECORD, 1);
-    const struct role_action *a;
-    struct role_rig g;
 
-    role_rig_init(&g, 2, &d);
+    role_rig_init(g, 2, &d); /* published is 90 */
     m.reg = d.reg;
     m.reg.key = (struct register_key){ 7, 0 };
     m.reg.reign_id = 77;
-    role_rig_give(&g, &m);
-    role_on_fork(g.r, g.now, role_rig_action(&g, ROLE_ACT_FOLLOW, 0, NULL)->ticket,
-                 ERR_NEEDS_RESEED, (struct role_pos){ 0 }, &g.out);
+    role_rig_give(g, &m);
+    role_on_fork(g->r, g->now, role_rig_action(g, ROLE_ACT_FOLLOW, 0, NULL)->ticket, code,
+                 (struct role_pos){ 5, { lsn }, lsn }, &g->out);
+}
+
+/* FO-30: history that does not reach back needs a base copy, by itself where nothing published is
+ * lost with the own log; else, and where the logs differ, `reinstate` is asked for. */
+START_TEST(test_fo30_needs_reseed)
+{
+    const struct role_action *a;
+    struct role_status s;
+    struct role_rig g;
+
+    lose_fork(&g, ERR_NEEDS_RESEED, 90);
     a = role_rig_action(&g, ROLE_ACT_BASE_COPY, 0, NULL);
     ck_assert_uint_eq(a->to, 1);
     role_on_cut(g.r, g.now, a->ticket, 0, &g.out);
     ck_assert(role_accepts_frames(g.r, 1, 7));
+    role_rig_fini(&g);
+
+    for (int diverged = 0; diverged < 2; diverged++) {
+        lose_fork(&g, diverged ? ERR_DIVERGED : ERR_NEEDS_RESEED, diverged ? 95 : 80);
+        ck_assert_ptr_null(role_rig_action(&g, ROLE_ACT_BASE_COPY, 0, NULL));
+        role_get_status(g.r, &s);
+        ck_assert_int_eq(s.follow, ROLE_FOLLOW_HELD);
+        ck_assert_int_eq(role_reinstate(g.r, g.now, &g.out), 0);
+        ck_assert_ptr_nonnull(role_rig_action(&g, ROLE_ACT_BASE_COPY, 0, NULL));
+        role_rig_fini(&g);
+    }
+}
+END_TEST
+
+/* Who follows and is told that the primary has no redo any more takes a base copy: no
+ * acknowledgement leaves from then on (R3), and a failure begins again with the fork. */
+START_TEST(test_follower_loses_redo)
+{
+    const struct role_action *a;
+    struct role_status s;
+    struct role_rig g;
+    int stop, copy;
+
+    lose_fork(&g, 0, 95);
+    a = role_rig_action(&g, ROLE_ACT_CUT, 0, NULL);
+    role_on_cut(g.r, g.now, a->ticket, 0, &g.out);
+    ck_assert(role_accepts_frames(g.r, 1, 7));
+    role_actions_clear(&g.out);
+    role_on_lost(g.r, g.now, ERR_NEEDS_RESEED, &g.out);
+    ck_assert(!role_accepts_frames(g.r, 1, 7));
+    (void)role_rig_action(&g, ROLE_ACT_STOP_FOLLOWING, 0, &stop);
+    a = role_rig_action(&g, ROLE_ACT_BASE_COPY, 0, &copy);
+    ck_assert_int_lt(stop, copy);
+    role_on_cut(g.r, g.now, a->ticket, ERR_STOPPED, &g.out);
+    role_get_status(g.r, &s);
+    ck_assert_int_eq(s.follow, ROLE_FOLLOW_LOCATING);
     role_rig_fini(&g);
 }
 END_TEST
@@ -498,6 +543,7 @@ main(void)
     tcase_add_test(t, test_fo30_follow);
     tcase_add_test(t, test_fo30_below_published);
     tcase_add_test(t, test_fo30_needs_reseed);
+    tcase_add_test(t, test_follower_loses_redo);
     tcase_add_test(t, test_fo40_switchover);
     tcase_add_test(t, test_fo43_give_up);
     tcase_add_test(t, test_fo44_target_lost_after_promise);

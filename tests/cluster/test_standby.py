@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""A standby that was away for longer than redo is kept: from the archive, or by a base copy over
+itself, killed at any moment.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import Place, expect, follows, wait_until  # noqa: E402
+
+SMALL = dict(redo__file_size='1MB', redo__keep='2MB', redo__ring='2MB')
+
+
+def write_much(node, count):
+    """More redo than is kept, in rows that do not compress."""
+    digest = ' || '.join('md5(random()::text)' for _ in range(10))
+    for _ in range(count):
+        node.query(f"insert into much select g, {digest}, '' from generate_series("
+                   "(select coalesce(max(a), 0) + 1 from much), "
+                   "(select coalesce(max(a), 0) + 10000 from much)) g")
+
+
+def lose_redo(a):
+    """What B has not seen of A's redo is longer than A keeps, and recovery does not need it."""
+    first = sorted(os.listdir(os.path.join(a.dir, 'redo')))[0]
+    write_much(a, 2)
+    a.query('checkpoint')
+    seen = sorted(f for f in os.listdir(os.path.join(a.dir, 'redo')) if f.startswith('redo-'))[-1]
+    write_much(a, 2)
+    a.query('checkpoint')
+    expect(first != seen, 'redo went on to other files')
+    wait_until(lambda: not os.path.exists(os.path.join(a.dir, 'redo', seen)), 'redo was let go')
+
+
+def same_rows(a, b):
+    b.wait_scn(a.scn())
+    text = 'select count(*), sum(length(b) + length(c)), max(a) from much'
+    expect(a.query(text) == b.query(text), f'{b.name} holds what {a.name} holds')
+
+
+def pair(place, **keys):
+    a, b = place.node('A'), place.node('B')
+    a.init()
+    a.configure(**SMALL, **keys)
+    a.start()
+    a.query('create table much (a int primary key, b text, c text)')
+    write_much(a, 2)
+    b.join(a)
+    b.configure(**SMALL)
+    b.start(wait='answers')
+    same_rows(a, b)
+    return a, b
+
+
+def catches_up_from_the_archive():
+    with Place(keep='KEEP' in os.environ) as place:
+        a, b = pair(place, archive__dir=os.path.join(place.dir, 'archive'))
+        b.stop()
+        lose_redo(a)
+        b.start(wait='answers')
+        wait_until(lambda: follows(b), 'B follows')
+        same_rows(a, b)
+        expect('base copy' not in b.log(), 'from the archive, without a base copy')
+
+
+def copies_over_itself():
+    """RESEED-1, RESEED-2: no operator, whatever is cut off; name, key and addresses stay."""
+    with Place(keep='KEEP' in os.environ) as place:
+        a, b = pair(place)
+        a.command('protect', 'availability', '--sync', 'ANY 1 (B)')
+        files = [open(os.path.join(b.dir, n)).read() for n in ('cluster.key', 'redoubt.yaml')]
+        b.stop()
+        wait_until(lambda: not a.status()['synchronized'], 'A goes on alone')
+        lose_redo(a)
+        log = 0
+        for step in range(6):
+            b.start(wait=False)
+            # It is killed later each time; what it had done by then is of no consequence.
+            wait_until(lambda: b.log().count('takes a base copy', log) or 'follows' in b.log()[log:],
+                       'B begins')
+            time.sleep(step * 0.03)
+            log = len(b.log())
+            b.kill()
+        b.start(wait=False)
+        wait_until(lambda: 'the base copy is whole' in b.log(), 'B has copied A')
+        b.wait_answers()
+        wait_until(lambda: follows(b), 'B follows')
+        same_rows(a, b)
+        wait_until(lambda: a.status()['synchronized'], 'and stands for the list again')
+        expect(files == [open(os.path.join(b.dir, n)).read() for n in ('cluster.key', 'redoubt.yaml')],
+               'its key and its configuration are what they were')
+        expect(not os.path.exists(os.path.join(b.dir, 'reseed')), 'nothing is left of the copy')
+        b.command('switchover', 'B')
+        b.wait_writable()
+        wait_until(lambda: follows(a), 'A follows')
+        b.query("insert into much values (-1, '', '')")
+        same_rows(b, a)
+
+
+def main():
+    tests = [catches_up_from_the_archive, copies_over_itself]
+    for test in tests:
+        test()
+        print(f'{test.__name__}: ok', flush=True)
+    print(f'{len(tests)} passed, 0 failed')
+
+
+if __name__ == '__main__':
+    main()
