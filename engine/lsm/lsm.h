@@ -116,6 +116,11 @@ enum lsm_rule {
     LSM_BREAK_HORIZON_2 = 1024,
     LSM_BREAK_READ_1 = 2048,
     LSM_BREAK_READ_2 = 4096,
+    LSM_BREAK_HORIZON_1 = 1 << 13, /* pins and holds do not count */
+    LSM_BREAK_HORIZON_4 = 1 << 14, /* nor do the forks of orphans */
+    LSM_BREAK_DDL_1 = 1 << 15,     /* a dropped tree goes at once */
+    LSM_BREAK_CUT_5 = 1 << 16,     /* the first flush ends what is read again */
+    LSM_BREAK_END = 1 << 17,       /* bits from here on are the tests' own */
 };
 
 /* Makes the manifest of an empty database (branch 0, horizon 0) and the folder for segments. Items
@@ -200,6 +205,8 @@ int lsm_write(struct lsm_tree *t, struct slice key, const uint64_t token[2], sta
  * normally, growing smoothly with waiting memtables, runs and compaction debt. The caller sleeps
  * (parks) and goes on. */
 uint64_t lsm_admission_delay_us(struct lsm *l, size_t bytes);
+/* Memory is almost used up: the caller parks until it is not, or until it loses patience. */
+bool lsm_memory_is_short(const struct lsm *l);
 
 /* ---- sealing, flush, compaction ------------------------------------------------------------- */
 

@@ -38,11 +38,14 @@ moment_limit(const struct lsm *l, struct moment at)
 static scn_t
 limit_locked(struct lsm *l, scn_t limit)
 {
-    for (size_t i = 0; i < l->pin_count; i++)
+    bool held = !lsm_is_broken(l, LSM_BREAK_HORIZON_1);
+    bool forked = !lsm_is_broken(l, LSM_BREAK_HORIZON_4);
+
+    for (size_t i = 0; held && i < l->pin_count; i++)
         lower(&limit, moment_limit(l, l->pins[i].at));
-    for (const struct lsm_hold *h = l->holds.next; h != &l->holds; h = h->next)
+    for (const struct lsm_hold *h = l->holds.next; held && h != &l->holds; h = h->next)
         lower(&limit, moment_limit(l, h->at));
-    for (size_t i = 0; i < l->live_count; i++)
+    for (size_t i = 0; forked && i < l->live_count; i++)
         lower(&limit, moment_limit(l, (struct moment){ l->live[i].inc, SCN_MAX }));
     return limit;
 }

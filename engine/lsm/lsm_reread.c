@@ -278,7 +278,7 @@ lsm_stretches_edit(struct lsm *l, struct manifest_edit *e, struct lsm_tree *t,
 
         if (atomic_load(&l->rereading) == s->end)
             continue; /* not all of it has been read yet */
-        if (!is_in_memory(l, s, NULL, flushed)) {
+        if (!is_in_memory(l, s, NULL, flushed) || lsm_is_broken(l, LSM_BREAK_CUT_5)) {
             end_stretch(l, e, s);
         } else if (flushed != NULL && may_hold(flushed, s) && !has_mark(t, s) &&
                    !is_in_memory(l, s, t, flushed)) {

@@ -379,6 +379,9 @@ is_dead_locked(struct lsm *l, const struct lsm_scene *s, const struct lsm_tree *
         return false;
     if (stamp_is_txid(t->created))
         return lsm_stamp_status(&l->host, t->created, &scn) == LSM_DEAD;
+    if (lsm_is_broken(l, LSM_BREAK_DDL_1) && t->drop_count != 0 &&
+        !stamp_is_txid(t->drops[0].stamp))
+        return true;
     for (size_t i = 0; i < s->live_count; i++)
         if (seen_on(s, t, s->live[i].inc))
             return false;

@@ -149,3 +149,18 @@ oracle_tip(const struct oracle *o, incarnation_t inc, uint64_t end)
             tip = o->incs[inc].records[i].scn;
     return tip;
 }
+
+void
+oracle_cut(struct oracle *o, incarnation_t inc, uint64_t end, scn_t tip)
+{
+    struct oracle_inc *i = &o->incs[inc];
+
+    i->record_count = end;
+    while (i->commit_count != 0 && i->commits[i->commit_count - 1].scn > tip)
+        i->commit_count--;
+    i->next_scn = tip + 1;
+    i->next_txn = 1;
+    for (uint64_t k = 0; k < end; k++)
+        if (i->records[k].txid != 0 && txid_counter(i->records[k].txid) >= i->next_txn)
+            i->next_txn = txid_counter(i->records[k].txid) + 1;
+}

@@ -69,6 +69,8 @@ void oracle_entry(const struct oracle *o, incarnation_t inc, struct lineage_entr
 scn_t oracle_part(const struct oracle *o, incarnation_t a, incarnation_t b);
 void oracle_log(struct oracle *o, incarnation_t inc, const struct oracle_record *r);
 void oracle_commit(struct oracle *o, incarnation_t inc, scn_t scn, const struct oracle_rows *rows);
+/* Forgets what came after the first `end` records: only of a history that breaks INC-1. */
+void oracle_cut(struct oracle *o, incarnation_t inc, uint64_t end, scn_t tip);
 /* What the table holds on branch b at SCN s: value 0 for no row. */
 struct oracle_rows oracle_rows(const struct oracle *o, incarnation_t b, scn_t s);
 /* The last commit among the first `end` records of an incarnation, or its fork. */

@@ -205,7 +205,8 @@ step_collect_status(struct storage_world *w)
     uint32_t kept = 0;
 
     for (uint32_t i = 0; i < w->status_count; i++)
-        if (w->statuses[i].ended > floor || lsm_names_txid(w->lsm, w->statuses[i].txid))
+        if (!storage_is_broken(w, STORAGE_BREAK_STATUS_2) &&
+            (w->statuses[i].ended > floor || lsm_names_txid(w->lsm, w->statuses[i].txid)))
             w->statuses[kept++] = w->statuses[i];
     w->status_count = kept;
 }
@@ -430,6 +431,7 @@ restart(struct storage_world *w)
         storage_diverge(w, "tip %llu after a restart, should be %llu",
                         (unsigned long long)w->tip[w->inc], (unsigned long long)tip);
     storage_live(w, w->inc);
+    storage_check_pins(w);
 }
 
 /* INC-1: every opening for writing starts an incarnation. */
@@ -449,7 +451,9 @@ step_crash(struct storage_world *w)
                 (unsigned long long)w->tip[old]);
     restart(w);
     w->durable = w->end[old];
-    if (is_writer(w))
+    if (is_writer(w) && storage_is_broken(w, STORAGE_BREAK_INC_1))
+        oracle_cut(&w->oracle, old, w->end[old], w->tip[old]); /* as if nothing had happened */
+    else if (is_writer(w))
         (void)new_branch(w, old, w->tip[old]);
 }
 
@@ -680,6 +684,24 @@ static const struct {
 };
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
 
+/* HORIZON-2: what lies below the horizon is refused, and nothing is pinned by asking. */
+static void
+check_below(struct storage_world *w)
+{
+    struct lsm_pin pin = { .name = "below" };
+    struct lsm_hold hold;
+    scn_t h = lsm_horizon(w->lsm);
+
+    if (h == 0 || w->tip[w->inc] == 0)
+        return;
+    pin.at = (struct moment){ w->inc, w->steps % (h <= w->tip[w->inc] ? h : w->tip[w->inc]) };
+    if (lsm_holds(w->lsm, w->inc, pin.at.scn) || lsm_hold(w->lsm, pin.at, &hold) == 0 ||
+        lsm_pin_put(w->lsm, &pin, false) == 0)
+        storage_diverge(w, "SCN %llu is held, below the horizon %llu",
+                        (unsigned long long)pin.at.scn, (unsigned long long)h);
+    diag_clear();
+}
+
 static void
 play_one(struct storage_world *w, const unsigned *weights, unsigned total)
 {
@@ -690,6 +712,7 @@ play_one(struct storage_world *w, const unsigned *weights, unsigned total)
     steps[i].fn(w);
     w->steps++;
     storage_check(w, 1);
+    check_below(w);
 }
 
 static void

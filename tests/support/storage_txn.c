@@ -18,7 +18,8 @@ new_txid(struct storage_world *w, const struct storage_txn *t)
 {
     incarnation_t inc = inc_of(w, t);
 
-    return txid_make(inc, w->oracle.incs[inc].next_txn++);
+    return txid_make(storage_is_broken(w, STORAGE_BREAK_TXN_1) ? 1 : inc,
+                     w->oracle.incs[inc].next_txn++);
 }
 
 /* The rows that a new transaction of that side starts from. */

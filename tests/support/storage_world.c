@@ -29,6 +29,12 @@ storage_random(struct storage_world *w, uint64_t below)
 }
 
 bool
+storage_is_broken(const struct storage_world *w, enum storage_rule rule)
+{
+    return (w->broken & (uint32_t)rule) != 0;
+}
+
+bool
 storage_chance(struct storage_world *w, unsigned percent)
 {
     return storage_random(w, 100) < percent;
@@ -90,6 +96,25 @@ storage_set_status(struct storage_world *w, txid_t txid, bool aborted, scn_t scn
     *s = (struct storage_status){ txid, aborted, scn, ++w->ended };
 }
 
+static bool
+is_open_here(const struct storage_world *w, txid_t txid)
+{
+    for (int i = 0; i < WORLD_TXNS; i++)
+        for (uint32_t k = 0; w->txns[i].open && k < w->txns[i].stack_count; k++)
+            if (w->txns[i].stack[k] == txid)
+                return true;
+    return false;
+}
+
+static bool
+is_unheard(const struct storage_world *w, txid_t txid)
+{
+    for (uint32_t i = 0; i < w->seen_count; i++)
+        if (w->seen[i] == txid)
+            return false;
+    return !is_open_here(w, txid);
+}
+
 /* TXN-2: dead only by an abort record or by the end of its incarnation. */
 static enum lsm_status
 host_resolve(void *arg, txid_t txid, scn_t *scn)
@@ -101,9 +126,13 @@ host_resolve(void *arg, txid_t txid, scn_t *scn)
         *scn = s->scn;
         return LSM_COMMITTED;
     }
-    if (s != NULL || txid_incarnation(txid) != w->inc)
+    if (s != NULL)
         return LSM_DEAD;
-    return LSM_OPEN;
+    if (storage_is_broken(w, STORAGE_BREAK_TXN_1))
+        return is_open_here(w, txid) ? LSM_OPEN : LSM_DEAD;
+    if (storage_is_broken(w, STORAGE_BREAK_TXN_2) && is_unheard(w, txid))
+        return LSM_DEAD;
+    return txid_incarnation(txid) != w->inc ? LSM_DEAD : LSM_OPEN;
 }
 
 static uint64_t
@@ -139,6 +168,8 @@ host_wait_durable(void *arg, incarnation_t inc, struct lsn lsn)
     struct storage_world *w = arg;
     uint64_t pos = lsn.v - w->oracle.incs[w->inc].start;
 
+    if (storage_is_broken(w, STORAGE_BREAK_REDO_1))
+        return 0;
     if (inc == w->inc && pos > w->durable)
         w->durable = pos;
     CHECK(w->durable <= w->end[w->inc]);
@@ -173,6 +204,7 @@ storage_init(struct storage_world *w, uint64_t seed, uint32_t broken)
     w->broken = broken;
     w->env = env_posix_new();
     w->statuses = xcalloc(WORLD_STATUSES, sizeof *w->statuses);
+    w->seen = xcalloc(WORLD_STATUSES, sizeof *w->seen);
     snprintf(w->dir, sizeof w->dir, "%s/test_storage.XXXXXX", base);
     CHECK(mkdtemp(w->dir) != NULL);
     CHECK(lsm_create(w->env, w->dir, 1, NULL) == 0);
@@ -216,6 +248,7 @@ storage_fini(struct storage_world *w)
         storage_close(w);
     oracle_fini(&w->oracle);
     xfree(w->statuses);
+    xfree(w->seen);
     remove_folder(w->dir);
     env_free(w->env);
 }
@@ -244,7 +277,7 @@ storage_open(struct storage_world *w)
                              .ended = host_ended,
                              .tip = host_tip };
 
-    w->status_count = 0;
+    w->status_count = w->seen_count = 0;
     storage_must(w, lsm_open(&o, &host, &w->lsm), "opening");
     lsm_each_status(w->lsm, load_status, w);
 }
@@ -337,6 +370,8 @@ storage_apply(struct storage_world *w, incarnation_t inc, uint64_t pos, bool fil
 
     switch (r->type) {
     case ORACLE_PUT:
+        if (w->seen_count < WORLD_STATUSES)
+            w->seen[w->seen_count++] = r->txid;
         t = lsm_tree_find(w->lsm, r->tree);
         if (t != NULL && (!filter || lsm_replay_needed(t, inc, lsn, r->txid)))
             (void)storage_write(w, r->tree, r, false);
@@ -363,7 +398,20 @@ storage_apply(struct storage_world *w, incarnation_t inc, uint64_t pos, bool fil
     }
 }
 
-/* REDO-2: every incarnation that has something unflushed, to the end of what is held of it. */
+/* REDO-2: to the end of what is held of an incarnation, not to where another goes on from it. */
+static uint64_t
+replay_end(const struct storage_world *w, incarnation_t inc)
+{
+    incarnation_t at = w->inc;
+
+    if (inc == at || !storage_is_broken(w, STORAGE_BREAK_REDO_2))
+        return w->end[inc];
+    while (at != 0 && w->oracle.incs[at].prev != inc)
+        at = w->oracle.incs[at].prev;
+    return at == 0 ? 0 : w->oracle.incs[at].prev_end;
+}
+
+/* Every incarnation that has something unflushed. */
 void
 storage_replay(struct storage_world *w)
 {
@@ -372,12 +420,12 @@ storage_replay(struct storage_world *w)
     bool first = true;
 
     while (lsm_replay_next(w->lsm, inc, first, &inc, &from)) {
-        uint64_t start = w->oracle.incs[inc].start;
+        uint64_t start = w->oracle.incs[inc].start, end = replay_end(w, inc);
 
         first = false;
         lsm_replay_begin(w->lsm, inc);
         w->inc = inc; /* whose transactions may be open */
-        for (uint64_t pos = from.v - start; pos < w->end[inc]; pos++) {
+        for (uint64_t pos = from.v - start; pos < end; pos++) {
             w->reading = start + pos;
             storage_apply(w, inc, pos, true);
         }
@@ -428,6 +476,38 @@ storage_live(struct storage_world *w, incarnation_t old)
                             (unsigned long long)w->tip[info[i].inc]);
 }
 
+static const struct lsm_pin *
+find_pin(const struct lsm_pin *pins, size_t count, const struct lsm_pin *wanted)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pins[i].name, wanted->name) == 0 && pins[i].at.inc == wanted->at.inc &&
+            pins[i].at.scn == wanted->at.scn)
+            return &pins[i];
+    return NULL;
+}
+
+void
+storage_check_pins(struct storage_world *w)
+{
+    struct lsm_pin there[WORLD_PINS + 1];
+    size_t count = lsm_pins(w->lsm, there, WORLD_PINS + 1);
+
+    for (uint32_t i = 0; i < w->pin_count; i++)
+        if (find_pin(there, count, &w->pins[i]) == NULL)
+            storage_diverge(w, "restore point %s is gone", w->pins[i].name);
+    if (count != w->pin_count)
+        storage_diverge(w, "%zu restore points, should be %u", count, w->pin_count);
+}
+
+/* PIN-1 switched off: as if restore points were rows, which a cut takes out of sight. */
+static void
+revert_pins(struct storage_world *w, scn_t fork)
+{
+    for (uint32_t i = 0; i < w->pin_count; i++)
+        if (w->pins[i].at.scn > fork)
+            storage_must(w, lsm_pin_drop(w->lsm, w->pins[i].name), "reverting a restore point");
+}
+
 void
 storage_enter(struct storage_world *w, incarnation_t inc)
 {
@@ -446,6 +526,9 @@ storage_enter(struct storage_world *w, incarnation_t inc)
     }
     w->durable = 0;
     storage_forget_txns(w, false);
+    if (storage_is_broken(w, STORAGE_BREAK_PIN_1))
+        revert_pins(w, entry.fork_scn);
+    storage_check_pins(w);
     storage_live(w, old);
     storage_say(w, "branch %u from branch %u at SCN %llu", inc, entry.parent,
                 (unsigned long long)entry.fork_scn);

@@ -27,6 +27,19 @@ enum {
     FIRST_TREE = 2, /* its index is the next number */
 };
 
+/* Rules that are the transaction room's, and here the world's: switched off beside enum lsm_rule.
+ */
+enum storage_rule {
+    STORAGE_BREAK_READ_3 = LSM_BREAK_END,
+    STORAGE_BREAK_REDO_1 = LSM_BREAK_END << 1,
+    STORAGE_BREAK_REDO_2 = LSM_BREAK_END << 2,
+    STORAGE_BREAK_PIN_1 = LSM_BREAK_END << 3,
+    STORAGE_BREAK_INC_1 = LSM_BREAK_END << 4,
+    STORAGE_BREAK_TXN_1 = LSM_BREAK_END << 5,
+    STORAGE_BREAK_TXN_2 = LSM_BREAK_END << 6,
+    STORAGE_BREAK_STATUS_2 = LSM_BREAK_END << 7,
+};
+
 struct storage_status {
     txid_t txid;
     bool aborted;
@@ -83,6 +96,8 @@ struct storage_world {
     struct storage_status *statuses;
     uint32_t status_count;
     uint64_t ended;
+    txid_t *seen; /* with TXN-2 off: of which something was heard in this life */
+    uint32_t seen_count;
     struct storage_txn txns[WORLD_TXNS];
     struct lsm_job *jobs[2]; /* a flush, another */
     struct storage_snap snaps[WORLD_SNAPS];
@@ -100,6 +115,7 @@ struct storage_world {
 void storage_init(struct storage_world *w, uint64_t seed, uint32_t broken);
 void storage_fini(struct storage_world *w);
 uint64_t storage_random(struct storage_world *w, uint64_t below); /* 0 to below - 1 */
+bool storage_is_broken(const struct storage_world *w, enum storage_rule rule);
 bool storage_chance(struct storage_world *w, unsigned percent);
 void storage_say(struct storage_world *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Records what does not fit and leaves the step. */
@@ -119,6 +135,8 @@ struct storage_status *storage_status_of(struct storage_world *w, txid_t txid);
 void storage_set_status(struct storage_world *w, txid_t txid, bool aborted, scn_t scn);
 void storage_enter(struct storage_world *w, incarnation_t inc);
 void storage_live(struct storage_world *w, incarnation_t old);
+/* PIN-1: the restore points that were made and not dropped are there, and no others. */
+void storage_check_pins(struct storage_world *w);
 bool storage_holds(struct storage_world *w, incarnation_t b, scn_t s);
 void storage_note_tree(struct storage_world *w, tree_id_t tree);
 
