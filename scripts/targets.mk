@@ -10,13 +10,18 @@ demo: deps
 	@scripts/demo
 
 # Longer runs, by hand: many kills, many seeds.
-.PHONY: check-kills check-seeds
+.PHONY: check-kills check-seeds check-faults
 check-kills: deps
 	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
 	KILLS=200 build/release/tests/crash/test_kill
 check-seeds: deps
 	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
 	SIM_SEEDS=2000 scripts/run-tests $$(find build/release/tests/sim -name 'test_*' -perm -u+x)
+
+# A fault at each operation of the disk, none left out.
+check-faults: deps
+	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
+	FAULTS_STEP=1 build/release/tests/sim/test_engine_faults
 
 # Lossy disks: each test cuts the power at every operation.
 .PHONY: crash

@@ -278,16 +278,22 @@ sim_pread(struct env_file *f, void *buf, size_t size, uint64_t offset, size_t *g
     return 0;
 }
 
+/* The sectors that made it are on the disk, and what is read is what is there. */
 static int
 write_torn(struct env_file *f, const uint8_t *data, size_t size, uint64_t offset)
 {
     struct sim *sim = sim_of(f->env);
-    struct sim_image before = f->inode->seen;
-    uint64_t used = before.size;
+    uint64_t used = f->inode->seen.size;
+    uint8_t *now = sim_alloc(size + 1);
 
     sim_image_tear(sim, &f->inode->seen, data, size, offset);
     f->inode->disk->used += f->inode->seen.size - used;
-    sim_image_tear(sim, &f->inode->durable, data, size, offset);
+    if (f->inode->seen.size < offset + size)
+        size = f->inode->seen.size > offset ? (size_t)(f->inode->seen.size - offset) : 0;
+    sim_image_read(&f->inode->seen, now, size, offset);
+    if (size > 0)
+        sim_image_write(&f->inode->durable, now, size, offset);
+    xfree(now);
     f->inode->is_changed = true;
     return env_fail(EIO, "write", f->path);
 }

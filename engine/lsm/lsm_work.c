@@ -155,12 +155,13 @@ pressure(struct lsm *l)
     return p;
 }
 
-/* Only what a reader or a merge lets go makes room: writers all but stop rather than fail. */
-static bool
-used_up(const struct lsm *l)
+/* Short of the hard cap: writers wait for what flushes, readers and merges let go rather than fail.
+ */
+bool
+lsm_memory_is_short(const struct lsm *l)
 {
-    return atomic_load_explicit(&l->budget.used, memory_order_relaxed) >
-           l->o.memtable_bytes / 16 * 29;
+    return !l->o.no_background && atomic_load_explicit(&l->budget.used, memory_order_relaxed) >
+                                      l->o.memtable_bytes / 16 * 29;
 }
 
 /* Writers together get what flushes drain, times a factor that falls from 2 to nearly 0 as pressure
@@ -173,8 +174,6 @@ lsm_admission_delay_us(struct lsm *l, size_t bytes)
 
     if (p == 0 || l->o.no_background)
         return 0;
-    if (used_up(l))
-        return DELAY_MAX_US;
     if (p > 1000)
         p = 1000;
     bps = atomic_load_explicit(&l->pace.drain_bps, memory_order_relaxed);

@@ -2,6 +2,7 @@
  *
  * MANIFEST-1 An edit is durable before anybody sees it in the map, and seen as a whole.
  * MANIFEST-2 A torn last edit is cut off; anything else that does not fit is refused, untouched.
+ * MANIFEST-3 What opening has read is durable before it is used, whoever wrote it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
@@ -113,7 +114,7 @@ manifest_create(struct env *env, const char *dir, const struct manifest_edit *fi
 
 MUST_CHECK
 static int
-load(struct manifest *m, const uint8_t *data, size_t size)
+load(struct manifest *m, const uint8_t *data, size_t size, uint64_t *marked)
 {
     struct manifest_record record;
     struct manifest_reader r;
@@ -129,6 +130,7 @@ load(struct manifest *m, const uint8_t *data, size_t size)
     }
     if (rc != ERR_END)
         return rc;
+    *marked = r.mark_end;
     m->salt = r.header.salt;
     m->end = r.at;
     m->sequence = r.sequence - 1;
@@ -140,24 +142,27 @@ load(struct manifest *m, const uint8_t *data, size_t size)
     return 0;
 }
 
-/* Cuts what a torn edit left, so that it can never be taken for anything later. */
+/* What the process before this one had written when it was killed, or when its sync failed, is read
+ * here as if it were durable; the disk may never have had it. Written once more and synced, it is,
+ * before anything is built on it. The mark tells what was known to be durable. What a torn edit
+ * left is cut, so that it can never be taken for anything later. */
 MUST_CHECK
 static int
-cut_tail(struct manifest *m, const uint8_t *data, size_t size)
+settle_tail(struct manifest *m, const uint8_t *data, size_t size, uint64_t marked)
 {
+    uint64_t from = marked > MANIFEST_RECORDS_AT ? marked : MANIFEST_RECORDS_AT;
     size_t at = m->end;
-    int rc;
+    int rc = 0;
 
     while (at < size && data[at] == 0)
         at++;
-    if (at == size) {
-        m->allocated = size;
-        return 0;
-    }
-    rc = env_truncate(m->file, m->end);
-    if (rc == 0)
+    m->allocated = at == size ? size : m->end;
+    if (from < m->end)
+        rc = env_pwrite(m->file, data + from, m->end - from, from);
+    if (rc == 0 && at < size)
+        rc = env_truncate(m->file, m->end);
+    if (rc == 0 && (from < m->end || at < size))
         rc = env_sync(m->file);
-    m->allocated = m->end;
     return rc;
 }
 
@@ -176,6 +181,7 @@ manifest_open(struct env *env, const char *dir, struct manifest **out)
     struct manifest *m;
     uint8_t *data = NULL;
     size_t size = 0;
+    uint64_t marked = 0;
     int rc;
 
     if (strlen(dir) >= PATH_MAX_BYTES)
@@ -189,13 +195,15 @@ manifest_open(struct env *env, const char *dir, struct manifest **out)
     env_mutex_init(env, &m->map_lock);
     rc = manifest_read_file(env, m->path, &data, &size);
     if (rc == 0)
-        rc = load(m, data, size);
+        rc = load(m, data, size, &marked);
     if (rc == 0)
         rc = env_open(env, m->path, ENV_READ | ENV_WRITE, &m->file);
     if (rc == 0)
-        rc = cut_tail(m, data, size);
+        rc = settle_tail(m, data, size, marked);
     if (rc == 0 && env_exists(env, fresh))
         rc = env_unlink(env, fresh);
+    if (rc == 0)
+        rc = env_sync_dir(env, m->dir); /* its name, alike */
     xfree(data);
     if (rc != 0) {
         manifest_close(m);

@@ -233,7 +233,8 @@ struct txn {
     bool wrote_catalog;
     struct savepoint *savepoints;
     int savepoint_count, savepoint_cap;
-    uint32_t commit_waited; /* of its txids, how many somebody waits for */
+    uint64_t memory_waited_us; /* since there was memory to write to last */
+    uint32_t commit_waited;    /* of its txids, how many somebody waits for */
     struct lock_owner owner;
     struct lock_name turn; /* held while has_turn */
     bool has_turn;

@@ -11,6 +11,8 @@
 #include "engine/lsm/version.h"
 #include "engine/txn/engine_int.h"
 
+enum { MEMORY_NAP_US = 50000, MEMORY_PATIENCE_US = 20000000 };
+
 static struct lock_name
 row_name(tree_id_t tree, struct slice key)
 {
@@ -261,11 +263,31 @@ version_kind_of(enum txn_write_kind kind, const struct txn_row *row)
     return VERSION_PUT;
 }
 
+/* Back-pressure. A disk that hangs makes writers wait, not fail (B13); but a statement that pins
+ * the memory itself waits in vain, so its patience ends. */
+static void
+wait_for_memory(struct txn *t, size_t bytes)
+{
+    struct lsm *lsm = t->engine->lsm;
+    uint64_t delay = lsm_admission_delay_us(lsm, bytes);
+
+    if (delay != 0)
+        fiber_sleep_us(delay);
+    if (!lsm_memory_is_short(lsm)) {
+        t->memory_waited_us = 0;
+        return;
+    }
+    do {
+        fiber_sleep_us(MEMORY_NAP_US);
+        t->memory_waited_us += MEMORY_NAP_US;
+    } while (t->memory_waited_us < MEMORY_PATIENCE_US && lsm_memory_is_short(lsm) &&
+             !txn_is_doomed(t));
+}
+
 /* What comes before each write: limits, a txid, the tree; slows down where memory runs short. */
 static int
 write_begin(struct txn *t, tree_id_t tree, struct write_args *w)
 {
-    uint64_t delay;
     int rc = check_limits(w->key, w->value);
 
     if (rc == 0)
@@ -275,9 +297,7 @@ write_begin(struct txn *t, tree_id_t tree, struct write_args *w)
     w->tree = lsm_tree_find(t->engine->lsm, tree);
     if (w->tree == NULL)
         return DIAG(ERR_INTERNAL, "tree %" PRIu64 " does not exist", tree);
-    delay = lsm_admission_delay_us(t->engine->lsm, w->key.size + w->value.size);
-    if (delay != 0)
-        fiber_sleep_us(delay);
+    wait_for_memory(t, w->key.size + w->value.size);
     return 0;
 }
 
