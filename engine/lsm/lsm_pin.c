@@ -117,7 +117,7 @@ pin_add_locked(struct lsm *l, const struct lsm_pin *pin, bool replay)
     if (there != NULL && !replay)
         rc = DIAG(ERR_DUPLICATE_OBJECT, "restore point \"%s\" already exists", pin->name);
     else if (!lsm_holds_locked(l, pin->at.inc, pin->at.scn, tip))
-        rc = DIAG(ERR_SNAPSHOT_TOO_OLD, "SCN %llu of branch %u is not held",
+        rc = DIAG(ERR_SNAPSHOT_TOO_OLD, "snapshot too old: SCN %llu of branch %u is not held",
                   (unsigned long long)pin->at.scn, pin->at.inc);
     else if (there != NULL)
         *there = *pin;
@@ -223,7 +223,8 @@ lsm_hold(struct lsm *l, struct moment at, struct lsm_hold *hold)
     }
     env_mutex_unlock(&l->state);
     return held ? 0
-                : DIAG(ERR_SNAPSHOT_TOO_OLD, "SCN %llu of branch %u is not held any more",
+                : DIAG(ERR_SNAPSHOT_TOO_OLD,
+                       "snapshot too old: SCN %llu of branch %u is not held any more",
                        (unsigned long long)at.scn, at.inc);
 }
 

@@ -268,7 +268,8 @@ engine_time_of_scn(struct engine *e, scn_t scn, uint64_t *time_us)
     int rc = times_search(e, scn, UINT64_MAX, &found);
 
     if (rc == ERR_END || (rc == 0 && found.scn != scn))
-        return DIAG(ERR_SNAPSHOT_TOO_OLD, "the time of SCN %" PRIu64 " is not known any more", scn);
+        return DIAG(ERR_SNAPSHOT_TOO_OLD,
+                    "snapshot too old: the time of SCN %" PRIu64 " is not known any more", scn);
     if (rc == 0)
         *time_us = found.time_us;
     return rc;
