@@ -86,6 +86,10 @@ bin/%: build/release/node/%
 TEST_OBJ := $(call obj,$(wildcard tests/support/*.c))
 $(B)/tests/%: $(B)/tests/%.o $(TEST_OBJ) $(B)/libredoubt.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $(filter %.o,$^) $(B)/libredoubt.a $(TEST_LIBS) $(LIBS) -o $@
+# The engine as a library: the archive that ends with engine/txn, and what that needs, no more.
+ENGINE_LIBS := -levent_core -levent_pthreads -lcrypto -llz4 -lzstd -lxxhash -lpthread
+$(B)/tests/unit/test_library: $(B)/tests/unit/test_library.o $(B)/libredoubt-engine.a
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 $(B)/bench/%: $(B)/bench/%.o $(B)/libredoubt.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 

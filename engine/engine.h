@@ -1,6 +1,8 @@
 /* The storage engine's one public header: an ordered, transactional, multi-version key-value store
- * with history. engine/ up to txn/ builds as libredoubt-engine.a and needs nothing else.
+ * with history. engine/ up to txn/ builds as libredoubt-engine.a and needs nothing else;
+ * tests/unit/test_library.c is a program that is linked so.
  *
+ *   env_posix_new      the real world (base/env.h, which comes along, as do bytes.h and err.h)
  *   engine_create      makes an empty database in a directory, once
  *   engine_mount       recovers it; readable at its visible SCN, not writable
  *   engine_open_write  starts the next incarnation; from here on transactions may write
@@ -19,10 +21,10 @@
 #include <stdint.h>
 
 #include "engine/base/bytes.h"
+#include "engine/base/env.h"
 #include "engine/base/id.h"
 #include "engine/base/mem.h"
 
-struct env;
 struct engine;
 struct txn;
 struct txn_cursor;
