@@ -264,7 +264,8 @@ engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn
         return DIAG(ERR_TARGET_UNREACHABLE, "SCN %" PRIu64 " is beyond the newest, %" PRIu64, scn,
                     newest);
     if (scn < newest && !lsm_holds(e->lsm, engine_incarnation(e), scn))
-        return DIAG(ERR_SNAPSHOT_TOO_OLD, "history does not reach back to SCN %" PRIu64, scn);
+        return DIAG(ERR_SNAPSHOT_TOO_OLD,
+                    "snapshot too old: history does not reach back to SCN %" PRIu64, scn);
     rc = engine_end_of_log(e, &end);
     if (rc != 0)
         return rc;
