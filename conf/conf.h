@@ -38,6 +38,7 @@ struct conf {
     int64_t sql_workers; /* 0: as many as cores */
     int64_t sql_max_connections;
     int64_t sql_max_unauthenticated;
+    int64_t sql_temp_size;                                                /* 0: no limit */
     int64_t sql_statement_timeout_ms, sql_idle_in_transaction_timeout_ms; /* 0: none */
 
     struct conf_list guard_listen;
@@ -46,7 +47,7 @@ struct conf {
     char
         *guard_advertise; /* the address that other members are given; empty: the first of listen */
 
-    int64_t memory_cache, memory_memtables, memory_query;
+    int64_t memory_cache, memory_memtables, memory_query, memory_work;
 
     int64_t redo_ring, redo_file_size, redo_keep;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/lsm/lsm.h"
+#include "engine/sql/spill.h"
 #include "node/node_int.h"
 
 enum { NODE_JOB_THREADS = 4 };
@@ -140,14 +141,25 @@ open_engine(struct node *n)
 static int
 open_sql(struct node *n)
 {
+    char dir[NODE_PATH_MAX + 8], kilobytes[24];
+    struct sql_setting work_mem = { "work_mem", kilobytes };
+    int rc;
     struct sql_engine_options o = {
         .engine = n->engine,
         .catalog = n->catalog,
         .log = n->log,
         .jobs = n->jobs,
         .memory_bytes = (size_t)n->conf->memory_query,
+        .settings = &work_mem,
+        .setting_count = 1,
     };
 
+    snprintf(dir, sizeof dir, "%s/tmp", n->dir);
+    snprintf(kilobytes, sizeof kilobytes, "%lld", (long long)n->conf->memory_work >> 10);
+    rc = spill_space_open(n->env, n->jobs, dir, (uint64_t)n->conf->sql_temp_size, &n->spill);
+    if (rc != 0)
+        return rc;
+    o.spill = n->spill;
     node_fill_view(n, &o.node);
     return sql_engine_new(&o, &n->sql);
 }
@@ -389,6 +401,7 @@ node_close(struct node *n)
         server_free(n->server);
     }
     sql_engine_free(n->sql);
+    spill_space_close(n->spill);
     if (n->role != NULL) {
         role_actions_fini(&n->pending);
         role_free(n->role);

@@ -109,6 +109,7 @@ struct node {
     struct engine *engine;
     struct catalog *catalog;
     struct sql_engine *sql;
+    struct spill_space *spill; /* of sql */
     struct server *server;
     struct visible_watch watch, pointer_watch;
     struct node_gate gate;

@@ -27,6 +27,7 @@
     X(DISK_FULL, "53100")                                                                          \
     X(NOMEM, "53200")                                                                              \
     X(TOO_MANY_CONNECTIONS, "53300")                                                               \
+    X(CONFIGURATION_LIMIT, "53400")                                                                \
     X(LIMIT, "54000")       /* a limit of the program exceeded */                                  \
     X(TOO_COMPLEX, "54001") /* statement nested too deep for the stack */                          \
     X(TOO_MANY_COLUMNS, "54011")                                                                   \

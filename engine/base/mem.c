@@ -297,11 +297,23 @@ budget_release(struct budget *b, size_t bytes)
         atomic_fetch_sub_explicit(&b->used, bytes, memory_order_relaxed);
 }
 
-static void
+void
 budget_force(struct budget *b, size_t bytes)
 {
     for (; b != NULL; b = b->parent)
         atomic_fetch_add_explicit(&b->used, bytes, memory_order_relaxed);
+}
+
+bool
+budget_has_room(const struct budget *b, size_t bytes)
+{
+    for (; b != NULL; b = b->parent) {
+        size_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+
+        if (used > b->limit || b->limit - used < bytes)
+            return false;
+    }
+    return true;
 }
 
 /* ---- arena --------------------------------------------------------------------------------- */

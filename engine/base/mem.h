@@ -55,6 +55,9 @@ MUST_CHECK
 int budget_charge(struct budget *b, size_t bytes);
 bool budget_try(struct budget *b, size_t bytes); /* the same without an error recorded */
 void budget_release(struct budget *b, size_t bytes);
+/* For memory whose size the program bounds itself: charges, past the limit if it must be. */
+void budget_force(struct budget *b, size_t bytes);
+bool budget_has_room(const struct budget *b, size_t bytes);
 
 /* ---- arena --------------------------------------------------------------------------------- */
 

@@ -6,11 +6,17 @@
 #include "engine/sql/exec_int.h"
 
 int
-exec_check_interrupt(const struct exec *x)
+exec_ctx_interrupted(const struct exec_ctx *ctx)
 {
-    if (x->ctx.canceled != NULL && *x->ctx.canceled)
+    if (ctx->canceled != NULL && *ctx->canceled)
         return DIAG(ERR_QUERY_CANCELED, "canceling statement due to user request");
     return 0;
+}
+
+int
+exec_check_interrupt(const struct exec *x)
+{
+    return exec_ctx_interrupted(&x->ctx);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------------
@@ -170,7 +176,8 @@ exec_open(struct plan *plan, const struct exec_ctx *ctx, struct exec **out)
     arena_init(&x->arena, ctx->memory);
     x->outer = ARENA_ARRAY(&x->arena, struct datum, plan->outer_count + 1);
     x->subplans = ARENA_ARRAY(&x->arena, struct subplan_state, plan->subplan_count + 1);
-    x->ctes = ARENA_ARRAY(&x->arena, struct row_list *, plan->cte_count + 1);
+    x->ctes = ARENA_ARRAY(&x->arena, struct row_store *, plan->cte_count + 1);
+    x->spilled = ARENA_ARRAY(&x->arena, uint64_t, plan->node_count + 1);
     rc = exec_node_open(x, plan->root, &x->root);
     if (rc != 0) {
         struct diag why = *diag_last();
@@ -191,7 +198,7 @@ run_writing_ctes(struct exec *x)
 
     for (int32_t i = 0; i < x->plan->cte_count && rc == 0; i++)
         if (x->plan->ctes[i].must_run)
-            rc = cte_rows(x, i, &(struct row_list *){ NULL });
+            rc = cte_rows(x, i, &(struct row_store *){ NULL });
     return rc;
 }
 
@@ -215,6 +222,12 @@ exec_next(struct exec *x, const struct batch **out)
 }
 
 uint64_t
+exec_spilled(const struct exec *x, int32_t node)
+{
+    return x->spilled[node];
+}
+
+uint64_t
 exec_affected(const struct exec *x)
 {
     return x->affected;
@@ -228,7 +241,7 @@ exec_close(struct exec *x)
     exec_node_close(x->root);
     subplans_close(x);
     for (int32_t i = 0; i < x->plan->cte_count; i++)
-        row_list_free(x->ctes[i]);
+        row_store_free(x->ctes[i]);
     arena_fini(&x->arena);
     plan_unref(x->plan);
     xfree(x);

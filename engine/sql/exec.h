@@ -16,6 +16,7 @@
 #include "engine/types/func.h"
 
 struct exec;
+struct spill_space;
 struct sql_client;
 
 /* What a run works in; outlives it. */
@@ -29,12 +30,17 @@ struct exec_ctx {
     const struct datum *params; /* plan->param_count, of plan->param_types */
     int32_t param_count;
     struct budget *memory; /* query work memory: past it operators spill, or fail with 53200 */
-    const char *temp_dir;  /* for spilling */
-    const bool *canceled;  /* looked at between batches: ERR_QUERY_CANCELED */
+    size_t work_bytes;     /* an operator's share of it (work_mem): beyond it the operator spills */
+    struct spill_space *spill; /* where to; NULL: it does not */
+    const bool *canceled;      /* looked at between batches: ERR_QUERY_CANCELED */
     struct arena
         *scratch;  /* point statements work here; the caller empties it between executions */
     void *session; /* for functions that need the session: handed to them by type_env */
 };
+
+/* ERR_QUERY_CANCELED if somebody has asked for it. */
+MUST_CHECK
+int exec_ctx_interrupted(const struct exec_ctx *ctx);
 
 /* Begins a run. The plan is referenced until exec_close. Writes happen as the run is pulled; a plan
  * that writes is pulled to its end (exec_finish) even if nobody wants its rows. Parks. */
@@ -45,6 +51,8 @@ MUST_CHECK
 int exec_next(struct exec *x, const struct batch **out);
 /* Rows inserted, updated or deleted so far (of the plan's own statement, not of CTEs). */
 uint64_t exec_affected(const struct exec *x);
+/* Bytes that the node of that number has put into temporary files. */
+uint64_t exec_spilled(const struct exec *x, int32_t node);
 void exec_close(struct exec *x); /* NULL allowed */
 
 /* Pulls rows and encodes them as DataRow messages straight into the client's output, in the format

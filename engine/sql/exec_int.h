@@ -1,7 +1,9 @@
 /* What the files of the executor share. Reading order: exec.c (a run), exec_eval.c (one row's
- * expressions), exec_veval.c (a batch's), exec_range.c and exec_scan.c (sources), exec_join.c,
- * exec_agg.c, exec_sort.c, exec_misc.c (operators), exec_write.c, exec_fk.c, exec_modify.c
- * (writes), exec_point.c (the point path), exec_table.c (for DDL and COPY).
+ * expressions), exec_veval.c (a batch's), exec_range.c and exec_scan.c (sources), exec_rows.c,
+ * exec_store.c, exec_sorter.c, exec_table.c, exec_parts.c (rows kept), exec_join.c,
+ * exec_hash_join.c, exec_agg.c, exec_sort.c, exec_distinct.c, exec_setop.c, exec_misc.c
+ * (operators), exec_write.c, exec_fk.c, exec_modify.c (writes), exec_point.c (the point path),
+ * exec_ddl.c (for DDL and COPY).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_SQL_EXEC_INT_H
@@ -9,6 +11,7 @@
 
 #include "engine/base/fiber.h"
 #include "engine/sql/exec.h"
+#include "engine/sql/spill.h"
 #include "engine/types/array.h"
 
 /* ---- a run ----------------------------------------------------------------------------------- */
@@ -35,7 +38,7 @@ struct subplan_state {
     bool has_result;        /* kept result of one without binds */
     struct datum scalar;
     bool exists;
-    struct row_list *rows; /* of ANY, ALL, ARRAY */
+    struct row_store *rows; /* of ANY, ALL, ARRAY */
 };
 
 struct exec {
@@ -45,7 +48,8 @@ struct exec {
     struct exec_node *root;
     struct datum *outer; /* plan->outer_count */
     struct subplan_state *subplans;
-    struct row_list **ctes; /* NULL: not run yet */
+    struct row_store **ctes; /* NULL: not run yet */
+    uint64_t *spilled;       /* bytes written to temporary files, by the id of the node */
     uint64_t affected;
     int depth;
     struct batch *rest; /* exec_send: rows not sent yet */
@@ -94,7 +98,7 @@ int eval_scalar(struct exec *x, const struct expr *e, struct datum *out);
 
 /* exec_subplan.c: a common table expression is run when it is first asked for. */
 MUST_CHECK
-int cte_rows(struct exec *x, int32_t cte, struct row_list **out);
+int cte_rows(struct exec *x, int32_t cte, struct row_store **out);
 MUST_CHECK
 int eval_subplan(const struct eval *v, const struct expr *e, struct datum *out);
 void subplans_close(struct exec *x);
@@ -121,25 +125,32 @@ int vexpr_filter(struct exec *x, struct vexpr *v, const struct batch *in, const 
 /* ---- rows kept: exec_rows.c -------------------------------------------------------------------
  */
 
-/* Rows of datums in memory of their own, charged to the run's budget. */
+/* True when an operator that holds so many bytes, and would take `more`, should spill: it has its
+ * share, or all sessions' memory is spent and it has enough to work with. Never without a place to
+ * spill to. */
+bool exec_is_full(const struct exec_ctx *ctx, size_t bytes, size_t more);
+
+/* Rows of datums in memory of their own, charged to the run's budget. One that belongs to somebody
+ * who spills (may_spill) is not refused memory: he looks before each row. */
 struct row_list {
     struct arena arena;
+    const struct exec_ctx *ctx;
     uint32_t width;
     enum type_rep *reps;
     oid_t *types;
     struct datum **rows;
     size_t count, cap;
+    bool may_spill;
 };
-struct row_list *row_list_new(struct exec *x, const struct plan_column *columns, uint32_t width);
+struct row_list *row_list_new(const struct exec_ctx *ctx, const struct plan_column *columns,
+                              uint32_t width);
 void row_list_free(struct row_list *l);
 void row_list_reset(struct row_list *l);
+size_t row_list_bytes(const struct row_list *l);
+/* Whether one more row should not be added, for somebody who holds `others` bytes beside it. */
+bool row_list_is_full(const struct row_list *l, size_t others);
 MUST_CHECK
 int row_list_add(struct row_list *l, const struct datum *row); /* copies */
-MUST_CHECK
-int row_list_add_batch(struct row_list *l, const struct batch *b);
-/* All rows of a node. */
-MUST_CHECK
-int row_list_drain(struct row_list *l, struct exec_node *n);
 /* The next rows from *at on as a batch in the arena; ERR_END. */
 MUST_CHECK
 int row_list_batch(const struct row_list *l, size_t *at, struct arena *a, struct batch **out);
@@ -147,6 +158,61 @@ void batch_row_datums(const struct batch *b, uint32_t row, struct datum *out);
 /* Fills row `row` of the batch. */
 void batch_set_row(struct batch *b, uint32_t row, const struct datum *values);
 struct batch *batch_for(struct exec_node *n, const struct plan_column *columns, uint32_t count);
+
+/* ---- rows kept, in memory or in a file: exec_store.c --------------------------------------------
+ */
+
+/* Written to its end, then read by any number of readers. */
+struct row_store;
+struct row_store *row_store_new(const struct exec_ctx *ctx, const struct plan_column *columns,
+                                uint32_t width, uint64_t *spilled);
+void row_store_free(struct row_store *s); /* NULL allowed; its readers first */
+void row_store_reset(struct row_store *s);
+MUST_CHECK
+int row_store_add(struct row_store *s, const struct datum *row); /* copies */
+MUST_CHECK
+int row_store_add_batch(struct row_store *s, const struct batch *b, uint32_t from);
+/* All rows of a node. */
+MUST_CHECK
+int row_store_drain(struct row_store *s, struct exec_node *n);
+MUST_CHECK
+int row_store_end(struct row_store *s); /* no more rows */
+uint64_t row_store_count(const struct row_store *s);
+
+struct row_reader {
+    struct row_store *store;
+    size_t at;
+    struct spill_reader file;
+};
+void row_reader_init(struct row_reader *r, struct row_store *s); /* at its first row */
+void row_reader_fini(struct row_reader *r);                      /* allowed on zeroes */
+/* The next rows as a batch in the arena, good until the next call; ERR_END. */
+MUST_CHECK
+int row_reader_batch(struct row_reader *r, struct arena *a, struct batch **out);
+
+/* ---- sorting, in memory or by merging files: exec_sorter.c --------------------------------------
+ */
+
+struct sorter_key {
+    uint32_t column;
+    oid_t type;
+    bool descending, nulls_first;
+};
+/* limit: only so many of the first rows are wanted (UINT64_MAX: all). */
+struct sorter;
+struct sorter *sorter_new(const struct exec_ctx *ctx, const struct plan_column *columns,
+                          uint32_t width, const struct sorter_key *keys, uint32_t key_count,
+                          uint64_t limit, uint64_t *spilled);
+void sorter_free(struct sorter *s); /* NULL allowed */
+void sorter_reset(struct sorter *s);
+MUST_CHECK
+int sorter_add(struct sorter *s, const struct datum *row); /* copies */
+MUST_CHECK
+int sorter_finish(struct sorter *s); /* no more rows */
+/* The next row in order, good until the next call; ERR_END. */
+MUST_CHECK
+int sorter_next(struct sorter *s, const struct datum **row);
+bool sorter_is_in_memory(const struct sorter *s); /* rows live as long as the sorter then */
 
 /* ---- hash tables of rows: exec_table.c --------------------------------------------------------
  */
@@ -156,14 +222,75 @@ struct row_table {
     struct row_list *rows; /* the keys, in the order in which they came */
     size_t *slots, slot_count;
     uint64_t *hashes; /* by row */
+    size_t hash_cap;
 };
-struct row_table *row_table_new(struct exec *x, const struct plan_column *columns,
+/* For somebody who spills: see row_list. */
+struct row_table *row_table_new(const struct exec_ctx *ctx, const struct plan_column *columns,
                                 uint32_t key_count);
 void row_table_free(struct row_table *t); /* NULL allowed */
 void row_table_reset(struct row_table *t);
-bool row_table_find(const struct row_table *t, const struct datum *keys, size_t *at);
+size_t row_table_bytes(const struct row_table *t);
+/* Whether one more row should not be added; never while it is empty. */
+bool row_table_is_full(const struct row_table *t, size_t others);
+uint64_t row_table_hash(const struct row_table *t, const struct datum *keys);
+bool row_table_find(const struct row_table *t, uint64_t hash, const struct datum *keys, size_t *at);
+/* A row that is not there yet. */
 MUST_CHECK
-int row_table_put(struct row_table *t, const struct datum *keys, size_t *at, bool *found);
+int row_table_add(struct row_table *t, uint64_t hash, const struct datum *keys, size_t *at);
+
+/* ---- rows set aside by hash: exec_parts.c ------------------------------------------------------
+ */
+
+/* An operator whose table is full goes on with the keys that it has, and sets the other rows aside
+ * in files by the hash of their keys. Later each file is worked on like the input, and set aside
+ * further if it must be. */
+enum { PARTS = 32, PARTS_LEVEL_MAX = 8 };
+struct parts {
+    const struct exec_ctx *ctx;
+    struct spill_file *file;
+    const uint32_t *types;
+    uint32_t width;
+    uint32_t level; /* which bits of the hash tell */
+    struct spill_stream *streams[PARTS];
+};
+/* Of rows with these columns; the types are borrowed. */
+MUST_CHECK
+int parts_new(const struct exec_ctx *ctx, const uint32_t *types, uint32_t width, uint32_t level,
+              uint64_t *spilled, struct parts **out);
+void parts_free(struct parts *p); /* NULL allowed */
+MUST_CHECK
+int parts_put(struct parts *p, uint64_t hash, const struct datum *row);
+MUST_CHECK
+int parts_end(struct parts *p);
+
+/* Where an operator that sets rows aside takes them from: its child first, then what was set aside.
+ * Owns the streams. */
+struct parts_input {
+    struct exec_node *n;
+    uint64_t *spilled;
+    const uint32_t *types; /* of the rows */
+    uint32_t width, level;
+    struct spill_reader reader; /* open: of a stream that was set aside */
+    struct parts *aside;        /* of the pass under way */
+    struct part {
+        struct part *next;
+        struct spill_stream *stream;
+        uint32_t level;
+    } * pending; /* first to be worked on first */
+};
+void parts_input_init(struct parts_input *in, struct exec_node *n,
+                      const struct plan_column *columns, uint32_t width);
+void parts_input_fini(struct parts_input *in);
+/* Begins anew, with the child. */
+void parts_input_reset(struct parts_input *in);
+MUST_CHECK
+int parts_input_aside(struct parts_input *in, uint64_t hash, const struct datum *row);
+/* The next batch of the stream under way, in the node's scratch arena. */
+MUST_CHECK
+int parts_input_batch(struct parts_input *in, struct batch **out);
+/* The pass is over: on to what was set aside; ERR_END when nothing is. */
+MUST_CHECK
+int parts_input_next(struct parts_input *in);
 
 /* ---- keys of ranges: exec_range.c --------------------------------------------------------------
  */

@@ -332,9 +332,19 @@ limit_init(struct exec_node *n)
  */
 
 struct kept {
-    struct row_list *rows;
-    size_t at;
+    struct row_store *rows;
+    struct row_reader reader;
+    bool reading;
 };
+
+static int
+kept_next(struct exec_node *n, struct kept *s, struct batch **out)
+{
+    if (!s->reading)
+        row_reader_init(&s->reader, s->rows);
+    s->reading = true;
+    return row_reader_batch(&s->reader, &n->scratch, out);
+}
 
 static int
 materialize_next(struct exec_node *n, struct batch **out)
@@ -345,25 +355,39 @@ materialize_next(struct exec_node *n, struct batch **out)
         const struct plan_node *c = n->child[0]->plan;
         int rc;
 
-        s->rows = row_list_new(n->x, c->columns, (uint32_t)c->column_count);
-        rc = row_list_drain(s->rows, n->child[0]);
+        s->rows = row_store_new(&n->x->ctx, c->columns, (uint32_t)c->column_count,
+                                &n->x->spilled[n->plan->id]);
+        rc = row_store_drain(s->rows, n->child[0]);
         if (rc != 0)
             return rc;
     }
-    return row_list_batch(s->rows, &s->at, &n->scratch, out);
+    return kept_next(n, s, out);
 }
 
 static int
 materialize_rescan(struct exec_node *n)
 {
-    ((struct kept *)n->state)->at = 0;
+    struct kept *s = n->state;
+
+    row_reader_fini(&s->reader);
+    s->reading = false;
     return 0;
 }
 
 static void
 materialize_close(struct exec_node *n)
 {
-    row_list_free(((struct kept *)n->state)->rows);
+    struct kept *s = n->state;
+
+    row_reader_fini(&s->reader);
+    row_store_free(s->rows);
+}
+
+/* The rows are the run's. */
+static void
+cte_close(struct exec_node *n)
+{
+    row_reader_fini(&((struct kept *)n->state)->reader);
 }
 
 int
@@ -390,7 +414,7 @@ cte_next(struct exec_node *n, struct batch **out)
         if (rc != 0)
             return rc;
     }
-    return row_list_batch(s->rows, &s->at, &n->scratch, out);
+    return kept_next(n, s, out);
 }
 
 int
@@ -399,5 +423,6 @@ cte_scan_init(struct exec_node *n)
     n->state = ARENA_NEW(&n->x->arena, struct kept);
     n->next = cte_next;
     n->rescan = materialize_rescan;
+    n->close = cte_close;
     return 0;
 }

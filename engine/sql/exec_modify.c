@@ -14,8 +14,8 @@ struct modify {
     struct fk_later later;
     struct arena row; /* emptied after each row */
     bool done;
-    struct row_list *returned; /* RETURNING */
-    size_t returned_at;
+    struct row_store *returned;                   /* RETURNING */
+    struct row_reader reader;                     /* of those, once all is done */
     struct datum *input, *old, *values, *written; /* room for one row each */
     uint32_t input_width;
 };
@@ -70,7 +70,7 @@ return_row(struct exec_node *n, struct modify *s, const struct datum *written)
     memcpy(s->written + width, s->input, s->input_width * sizeof *s->input);
     for (int32_t i = 0; i < s->plan->returning_count && rc == 0; i++)
         rc = eval_row(&v, s->plan->returning[i], &out[i]);
-    return rc != 0 ? rc : row_list_add(s->returned, out);
+    return rc != 0 ? rc : row_store_add(s->returned, out);
 }
 
 /* ---- the newest version of a row
@@ -276,6 +276,8 @@ modify_all(struct exec_node *n, struct modify *s)
     }
     if (rc == ERR_END)
         rc = fk_check_later(&s->w);
+    if (rc == 0 && s->returned != NULL)
+        rc = row_store_end(s->returned);
     s->done = rc == 0;
     return rc;
 }
@@ -290,7 +292,9 @@ modify_next(struct exec_node *n, struct batch **out)
         return rc;
     if (s->returned == NULL)
         return ERR_END;
-    return row_list_batch(s->returned, &s->returned_at, &n->scratch, out);
+    if (s->reader.store == NULL)
+        row_reader_init(&s->reader, s->returned);
+    return row_reader_batch(&s->reader, &n->scratch, out);
 }
 
 static int
@@ -305,7 +309,8 @@ modify_close(struct exec_node *n)
 {
     struct modify *s = n->state;
 
-    row_list_free(s->returned);
+    row_reader_fini(&s->reader);
+    row_store_free(s->returned);
     arena_fini(&s->row);
     fk_later_fini(&s->later);
 }
@@ -338,7 +343,8 @@ modify_init(struct exec_node *n)
 
         for (int32_t i = 0; i < p->returning_count; i++)
             columns[i].type = p->returning[i]->type;
-        s->returned = row_list_new(n->x, columns, (uint32_t)p->returning_count);
+        s->returned = row_store_new(&n->x->ctx, columns, (uint32_t)p->returning_count,
+                                    &n->x->spilled[n->plan->id]);
     }
     if (p->table->is_system)
         return DIAG(ERR_PRIVILEGE, "permission denied: \"%s\" is a system catalog", p->table->name);

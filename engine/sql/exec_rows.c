@@ -29,15 +29,31 @@ batch_for(struct exec_node *n, const struct plan_column *columns, uint32_t count
     return batch_new(&n->scratch, types, count);
 }
 
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+enum { FLOOR = 256 << 10 }; /* with less than this an operator is not asked to make do */
+
+bool
+exec_is_full(const struct exec_ctx *ctx, size_t bytes, size_t more)
+{
+    if (ctx->spill == NULL)
+        return false;
+    if (bytes >= ctx->work_bytes)
+        return true;
+    return bytes >= FLOOR && ctx->memory != NULL && !budget_has_room(ctx->memory, more);
+}
+
 /* ---- lists ------------------------------------------------------------------------------------
  */
 
 struct row_list *
-row_list_new(struct exec *x, const struct plan_column *columns, uint32_t width)
+row_list_new(const struct exec_ctx *ctx, const struct plan_column *columns, uint32_t width)
 {
     struct row_list *l = xcalloc(1, sizeof *l);
 
-    arena_init(&l->arena, x->ctx.memory);
+    arena_init(&l->arena, ctx->memory);
+    l->ctx = ctx;
     l->width = width;
     l->reps = xcalloc(width + 1, sizeof *l->reps);
     l->types = xcalloc(width + 1, sizeof *l->types);
@@ -48,15 +64,31 @@ row_list_new(struct exec *x, const struct plan_column *columns, uint32_t width)
     return l;
 }
 
+static void
+set_cap(struct row_list *l, size_t cap)
+{
+    if (l->ctx->memory != NULL && cap > l->cap)
+        budget_force(l->ctx->memory, (cap - l->cap) * sizeof *l->rows);
+    else if (l->ctx->memory != NULL)
+        budget_release(l->ctx->memory, (l->cap - cap) * sizeof *l->rows);
+    if (cap == 0) {
+        xfree(l->rows);
+        l->rows = NULL;
+    } else {
+        l->rows = xrealloc(l->rows, cap * sizeof *l->rows);
+    }
+    l->cap = cap;
+}
+
 void
 row_list_free(struct row_list *l)
 {
     if (l == NULL)
         return;
     arena_fini(&l->arena);
+    set_cap(l, 0);
     xfree(l->reps);
     xfree(l->types);
-    xfree(l->rows);
     xfree(l);
 }
 
@@ -65,6 +97,22 @@ row_list_reset(struct row_list *l)
 {
     arena_reset(&l->arena);
     l->count = 0;
+    if (l->cap > 1024)
+        set_cap(l, 0);
+}
+
+size_t
+row_list_bytes(const struct row_list *l)
+{
+    return l->arena.total + l->cap * sizeof *l->rows;
+}
+
+bool
+row_list_is_full(const struct row_list *l, size_t others)
+{
+    return l->count > 0 &&
+           exec_is_full(l->ctx, row_list_bytes(l) + others,
+                        l->arena.end - l->arena.at < 4096 ? l->arena.chunk_size : 0);
 }
 
 /* One allocation a row: the datums, then the bytes that they refer to. */
@@ -78,7 +126,8 @@ row_list_add(struct row_list *l, const struct datum *row)
     for (uint32_t i = 0; i < l->width; i++)
         if (l->reps[i] == REP_BYTES && !row[i].is_null)
             size += row[i].size;
-    copy = arena_try_alloc(&l->arena, size + 1);
+    copy = l->may_spill && size < FLOOR ? arena_alloc(&l->arena, size + 1)
+                                        : arena_try_alloc(&l->arena, size + 1);
     if (copy == NULL)
         return ERR_NOMEM;
     bytes = (uint8_t *)(copy + l->width);
@@ -91,44 +140,10 @@ row_list_add(struct row_list *l, const struct datum *row)
         copy[i].p = bytes;
         bytes += row[i].size;
     }
-    if (l->count == l->cap) {
-        l->cap = l->cap != 0 ? 2 * l->cap : 64;
-        l->rows = xrealloc(l->rows, l->cap * sizeof *l->rows);
-    }
+    if (l->count == l->cap)
+        set_cap(l, l->cap != 0 ? 2 * l->cap : 64);
     l->rows[l->count++] = copy;
     return 0;
-}
-
-int
-row_list_add_batch(struct row_list *l, const struct batch *b)
-{
-    struct datum *row = xmalloc((l->width + 1) * sizeof *row);
-    int rc = 0;
-
-    CHECK(b->col_count >= l->width);
-    for (uint32_t k = 0; k < b->sel_count && rc == 0; k++) {
-        uint32_t r = batch_row(b, k);
-
-        for (uint32_t i = 0; i < l->width; i++)
-            row[i] = vec_get(&b->cols[i], r);
-        rc = row_list_add(l, row);
-    }
-    xfree(row);
-    return rc;
-}
-
-int
-row_list_drain(struct row_list *l, struct exec_node *n)
-{
-    struct batch *b;
-    int rc;
-
-    while ((rc = exec_node_next(n, &b)) == 0) {
-        rc = row_list_add_batch(l, b);
-        if (rc != 0)
-            return rc;
-    }
-    return rc == ERR_END ? 0 : rc;
 }
 
 int

@@ -312,7 +312,7 @@ virtual_next(struct exec_node *n, struct batch **out)
 
         for (int32_t i = 0; i < s->plan->column_count; i++)
             columns[i].type.oid = s->types[i];
-        s->virtual_rows = row_list_new(s->x, columns, (uint32_t)s->plan->column_count);
+        s->virtual_rows = row_list_new(&s->x->ctx, columns, (uint32_t)s->plan->column_count);
         arena_init(&a, s->x->ctx.memory);
         rc = cat_virtual_rows(s->table, &v);
         arena_fini(&a);

@@ -7,21 +7,22 @@
  */
 
 int
-cte_rows(struct exec *x, int32_t cte, struct row_list **out)
+cte_rows(struct exec *x, int32_t cte, struct row_store **out)
 {
     const struct plan_node *root = x->plan->ctes[cte].root;
     struct exec_node *n;
     int rc;
 
     if (x->ctes[cte] == NULL) {
-        struct row_list *l = row_list_new(x, root->columns, (uint32_t)root->column_count);
+        struct row_store *l = row_store_new(&x->ctx, root->columns, (uint32_t)root->column_count,
+                                            &x->spilled[root->id]);
 
         rc = exec_node_open(x, root, &n);
         if (rc == 0)
-            rc = row_list_drain(l, n);
+            rc = row_store_drain(l, n);
         exec_node_close(n);
         if (rc != 0) {
-            row_list_free(l);
+            row_store_free(l);
             return rc;
         }
         x->ctes[cte] = l;
@@ -90,9 +91,10 @@ static int
 run_rows(const struct eval *v, const struct plan_subplan *p, struct subplan_state *s)
 {
     if (s->rows == NULL)
-        s->rows = row_list_new(v->x, p->root->columns, (uint32_t)p->root->column_count);
-    row_list_reset(s->rows);
-    return row_list_drain(s->rows, s->root);
+        s->rows = row_store_new(&v->x->ctx, p->root->columns, (uint32_t)p->root->column_count,
+                                &v->x->spilled[p->root->id]);
+    row_store_reset(s->rows);
+    return row_store_drain(s->rows, s->root);
 }
 
 static int
@@ -119,30 +121,52 @@ subplan_run(const struct eval *v, const struct expr *e, const struct plan_subpla
 /* ---- results ------------------------------------------------------------------------------------
  */
 
-/* test over each row, three-valued. */
+/* The test over the rows of a batch, three-valued; *settled: the result is out. */
+static int
+test_rows(struct eval *test, const struct expr *e, const struct batch *b, struct datum *row,
+          bool *any_null, bool *settled)
+{
+    bool all = e->u.subplan.kind == SUBPLAN_ALL;
+    int rc = 0;
+
+    test->sub = row;
+    for (uint32_t k = 0; k < b->row_count && rc == 0 && !*settled; k++) {
+        struct datum d;
+
+        batch_row_datums(b, k, row);
+        rc = eval_row(test, e->u.subplan.test, &d);
+        if (rc == 0 && d.is_null)
+            *any_null = true;
+        else if (rc == 0)
+            *settled = (d.i != 0) != all;
+    }
+    return rc;
+}
+
 static int
 any_or_all(const struct eval *v, const struct expr *e, const struct subplan_state *s,
            struct datum *out)
 {
-    bool all = e->u.subplan.kind == SUBPLAN_ALL, any_null = false;
+    const struct plan_subplan *p = &v->x->plan->subplans[e->u.subplan.id];
+    bool all = e->u.subplan.kind == SUBPLAN_ALL, any_null = false, settled = false;
+    struct datum *row = ARENA_ARRAY(v->arena, struct datum, p->root->column_count + 1);
     struct eval test = *v;
+    struct row_reader r;
+    struct arena rows;
+    struct batch *b;
+    int rc = 0;
 
-    for (size_t i = 0; i < s->rows->count; i++) {
-        struct datum d;
-        int rc;
-
-        test.sub = s->rows->rows[i];
-        rc = eval_row(&test, e->u.subplan.test, &d);
-        if (rc != 0)
-            return rc;
-        if (d.is_null) {
-            any_null = true;
-        } else if ((d.i != 0) != all) {
-            *out = datum_bool(!all);
-            return 0;
-        }
+    row_reader_init(&r, s->rows);
+    arena_init(&rows, v->x->ctx.memory);
+    while (!settled && rc == 0 && (rc = row_reader_batch(&r, &rows, &b)) == 0) {
+        rc = test_rows(&test, e, b, row, &any_null, &settled);
+        arena_reset(&rows);
     }
-    *out = any_null ? datum_null() : datum_bool(all);
+    arena_fini(&rows);
+    row_reader_fini(&r);
+    if (rc != 0 && rc != ERR_END)
+        return rc;
+    *out = settled ? datum_bool(!all) : any_null ? datum_null() : datum_bool(all);
     return 0;
 }
 
@@ -150,13 +174,28 @@ static int
 array_of(const struct eval *v, const struct expr *e, const struct subplan_state *s,
          struct datum *out)
 {
-    struct datum *elems = ARENA_ARRAY(v->arena, struct datum, s->rows->count + 1);
+    oid_t type = type_get(e->type.oid)->elem_oid;
+    enum type_rep rep = (enum type_rep)type_get(type)->rep;
+    uint64_t count = row_store_count(s->rows), at = 0;
+    struct datum *elems = arena_try_alloc(v->arena, (count + 1) * sizeof *elems);
+    struct row_reader r;
+    struct batch *b;
+    int rc = elems == NULL ? ERR_NOMEM : 0;
 
-    for (size_t i = 0; i < s->rows->count; i++)
-        elems[i] = s->rows->rows[i][0];
-    *out =
-        array_make(v->arena, type_get(e->type.oid)->elem_oid, elems, (uint32_t)s->rows->count, 1);
-    return 0;
+    row_reader_init(&r, s->rows);
+    while (rc == 0 && (rc = row_reader_batch(&r, v->arena, &b)) == 0) {
+        for (uint32_t k = 0; k < b->row_count; k++) {
+            struct datum d = vec_get(&b->cols[0], k);
+
+            elems[at++] = datum_copy(v->arena, &d, rep);
+        }
+    }
+    row_reader_fini(&r);
+    if (rc == ERR_END) {
+        *out = array_make(v->arena, type, elems, (uint32_t)count, 1);
+        rc = 0;
+    }
+    return rc;
 }
 
 int
@@ -189,6 +228,6 @@ subplans_close(struct exec *x)
 {
     for (int32_t i = 0; i < x->plan->subplan_count; i++) {
         exec_node_close(x->subplans[i].root);
-        row_list_free(x->subplans[i].rows);
+        row_store_free(x->subplans[i].rows);
     }
 }

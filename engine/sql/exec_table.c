@@ -8,15 +8,41 @@
 
 enum { ROW_TABLE_FIRST = 256 };
 
+static void
+set_slots(struct row_table *t, size_t count)
+{
+    struct budget *memory = t->rows->ctx->memory;
+
+    if (memory != NULL) {
+        budget_release(memory, t->slot_count * sizeof *t->slots);
+        budget_force(memory, count * sizeof *t->slots);
+    }
+    xfree(t->slots);
+    t->slots = count != 0 ? xcalloc(count, sizeof *t->slots) : NULL;
+    t->slot_count = count;
+}
+
+static void
+set_hashes(struct row_table *t, size_t cap)
+{
+    struct budget *memory = t->rows->ctx->memory;
+
+    if (memory != NULL) {
+        budget_release(memory, t->hash_cap * sizeof *t->hashes);
+        budget_force(memory, cap * sizeof *t->hashes);
+    }
+    t->hashes = xrealloc(t->hashes, cap * sizeof *t->hashes + 1);
+    t->hash_cap = cap;
+}
+
 struct row_table *
-row_table_new(struct exec *x, const struct plan_column *columns, uint32_t key_count)
+row_table_new(const struct exec_ctx *ctx, const struct plan_column *columns, uint32_t key_count)
 {
     struct row_table *t = xcalloc(1, sizeof *t);
 
-    t->rows = row_list_new(x, columns, key_count);
-    t->slot_count = ROW_TABLE_FIRST;
-    t->slots = xcalloc(t->slot_count, sizeof *t->slots);
-    t->hashes = NULL;
+    t->rows = row_list_new(ctx, columns, key_count);
+    t->rows->may_spill = ctx->spill != NULL;
+    set_slots(t, ROW_TABLE_FIRST);
     return t;
 }
 
@@ -25,8 +51,9 @@ row_table_free(struct row_table *t)
 {
     if (t == NULL)
         return;
+    set_slots(t, 0);
+    set_hashes(t, 0);
     row_list_free(t->rows);
-    xfree(t->slots);
     xfree(t->hashes);
     xfree(t);
 }
@@ -35,11 +62,29 @@ void
 row_table_reset(struct row_table *t)
 {
     row_list_reset(t->rows);
-    memset(t->slots, 0, t->slot_count * sizeof *t->slots);
+    if (t->slot_count > ROW_TABLE_FIRST * 16) {
+        set_slots(t, ROW_TABLE_FIRST);
+        set_hashes(t, 0);
+    } else {
+        memset(t->slots, 0, t->slot_count * sizeof *t->slots);
+    }
 }
 
-static uint64_t
-row_hash(const struct row_table *t, const struct datum *keys)
+size_t
+row_table_bytes(const struct row_table *t)
+{
+    return row_list_bytes(t->rows) + t->slot_count * sizeof *t->slots +
+           t->hash_cap * sizeof *t->hashes;
+}
+
+bool
+row_table_is_full(const struct row_table *t, size_t others)
+{
+    return row_list_is_full(t->rows, row_table_bytes(t) - row_list_bytes(t->rows) + others);
+}
+
+uint64_t
+row_table_hash(const struct row_table *t, const struct datum *keys)
 {
     uint64_t h = 0x9e3779b97f4a7c15u;
 
@@ -60,68 +105,49 @@ rows_equal(const struct row_table *t, const struct datum *a, const struct datum 
     return true;
 }
 
+static void
+slot_set(struct row_table *t, size_t row)
+{
+    size_t i = t->hashes[row];
+
+    while (t->slots[i & (t->slot_count - 1)] != 0)
+        i++;
+    t->slots[i & (t->slot_count - 1)] = row + 1;
+}
+
 /* Slots hold row numbers from 1. */
-static size_t *
-slot_find(const struct row_table *t, uint64_t hash, const struct datum *keys)
+bool
+row_table_find(const struct row_table *t, uint64_t hash, const struct datum *keys, size_t *at)
 {
     for (size_t i = hash;; i++) {
-        size_t *slot = &t->slots[i & (t->slot_count - 1)];
+        size_t slot = t->slots[i & (t->slot_count - 1)];
 
-        if (*slot == 0 ||
-            (t->hashes[*slot - 1] == hash && rows_equal(t, t->rows->rows[*slot - 1], keys)))
-            return slot;
+        if (slot == 0)
+            return false;
+        if (t->hashes[slot - 1] == hash && rows_equal(t, t->rows->rows[slot - 1], keys)) {
+            *at = slot - 1;
+            return true;
+        }
     }
-}
-
-static void
-table_grow(struct row_table *t)
-{
-    xfree(t->slots);
-    t->slot_count *= 2;
-    t->slots = xcalloc(t->slot_count, sizeof *t->slots);
-    for (size_t r = 0; r < t->rows->count; r++) {
-        size_t i = t->hashes[r];
-
-        while (t->slots[i & (t->slot_count - 1)] != 0)
-            i++;
-        t->slots[i & (t->slot_count - 1)] = r + 1;
-    }
-}
-
-bool
-row_table_find(const struct row_table *t, const struct datum *keys, size_t *at)
-{
-    size_t *slot;
-
-    if (t->rows->count == 0)
-        return false;
-    slot = slot_find(t, row_hash(t, keys), keys);
-    *at = *slot - 1;
-    return *slot != 0;
 }
 
 int
-row_table_put(struct row_table *t, const struct datum *keys, size_t *at, bool *found)
+row_table_add(struct row_table *t, uint64_t hash, const struct datum *keys, size_t *at)
 {
-    uint64_t hash = row_hash(t, keys);
-    size_t cap_before = t->rows->cap;
-    size_t *slot = slot_find(t, hash, keys);
-    int rc;
+    int rc = row_list_add(t->rows, keys);
 
-    *found = *slot != 0;
-    if (*found) {
-        *at = *slot - 1;
-        return 0;
-    }
-    rc = row_list_add(t->rows, keys);
     if (rc != 0)
         return rc;
-    if (t->hashes == NULL || t->rows->cap != cap_before)
-        t->hashes = xrealloc(t->hashes, t->rows->cap * sizeof *t->hashes);
+    if (t->hash_cap < t->rows->cap)
+        set_hashes(t, t->rows->cap);
     *at = t->rows->count - 1;
     t->hashes[*at] = hash;
-    *slot = t->rows->count;
-    if (t->rows->count * 4 > t->slot_count * 3)
-        table_grow(t);
+    if (t->rows->count * 4 > t->slot_count * 3) {
+        set_slots(t, t->slot_count * 2);
+        for (size_t r = 0; r < t->rows->count; r++)
+            slot_set(t, r);
+    } else {
+        slot_set(t, *at);
+    }
     return 0;
 }

@@ -480,6 +480,10 @@ explain_node(struct explain *x, int indent, bool arrow, struct plan_node *n)
                              node_title(x, n), node_figures(x, n)));
     indent += arrow ? 6 : 2;
     node_details(x, indent, n);
+    if (x->o->spilled != NULL && x->o->spilled[n->id] > 0)
+        add_line(x, arena_printf(x->arena, "%*s%sDisk: %llukB", indent, "",
+                                 n->kind == PLAN_SORT ? "Sort Method: external merge  " : "",
+                                 (unsigned long long)(x->o->spilled[n->id] + 1023) >> 10));
     explain_children(x, indent, n);
     x->depth--;
 }

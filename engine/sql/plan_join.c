@@ -707,7 +707,11 @@ plan_from(struct pquery *pq, struct from *from, struct conds *conds,
     if (ordered != NULL)
         *ordered =
             rc == 0 && g.count == 1 && is_table(&g, &g.items[0]) && g.items[0].access.ordered;
-    for (int32_t i = 0; rc == 0 && i < semi_count; i++)
+    for (int32_t i = 0; rc == 0 && i < semi_count; i++) {
         rc = join_semi(pq, &semis[i], out);
+        /* One that spills yields its rows in another order. */
+        if (rc == 0 && ordered != NULL && out->node->kind == PLAN_HASH_JOIN)
+            *ordered = false;
+    }
     return rc != 0 ? rc : path_filter(pq, out, conds);
 }

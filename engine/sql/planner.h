@@ -36,6 +36,7 @@ struct explain_options {
     bool costs, verbose, timing;
     const struct explain_run *run; /* NULL: without ANALYZE */
     const char *const *params;     /* by parameter: SQL text shown in place of $n; NULL: none */
+    const uint64_t *spilled; /* by plan_node.id: bytes written to temporary files; NULL: no run */
 };
 /* EXPLAIN: the plan as lines of text, indented as PostgreSQL does; in the arena, without line ends.
  */

@@ -141,6 +141,7 @@ session_new(struct sql_engine *q, struct sql_client *client)
     settings_init(&s->settings, q->defaults);
     s->settings.changed = sess_setting_changed;
     s->settings.arg = s;
+    sess_setting_changed(s, SET_WORK_MEM);
     sess_types_init(s);
     return s;
 }

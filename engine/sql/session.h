@@ -21,6 +21,7 @@
 struct catalog;
 struct job_pool;
 struct log;
+struct spill_space;
 struct sql_engine;
 
 /* ---- the node, as SQL shows it --------------------------------------------------------------- */
@@ -68,10 +69,10 @@ struct sql_engine_options {
     struct log *log;         /* or NULL: quiet */
     struct job_pool *jobs; /* for what takes a millisecond (passwords, zone files); NULL: none, and
                             * such work is done on the spot */
-    const char *temp_dir;  /* for spilling; NULL: operators do not spill */
-    size_t plan_cache_bytes;            /* 0: 32 MiB */
-    size_t memory_bytes;                /* query memory of all sessions together; 0: 256 MiB */
-    const char *version;                /* server_version; NULL: "15.0 (Redoubt 0.1)" */
+    struct spill_space *spill; /* where operators spill to; NULL: they do not. Stays the caller's */
+    size_t plan_cache_bytes;   /* 0: 32 MiB */
+    size_t memory_bytes;       /* query memory of all sessions together; 0: 256 MiB */
+    const char *version;       /* server_version; NULL: "15.0 (Redoubt 0.1)" */
     const struct sql_setting *settings; /* defaults other than the built-in ones (from conf) */
     int setting_count;
     struct sql_node node;

@@ -52,7 +52,7 @@ sql_engine_new(const struct sql_engine_options *o, struct sql_engine **out)
     q->log = o->log;
     q->jobs = o->jobs;
     q->node = o->node;
-    q->temp_dir = o->temp_dir != NULL ? xstrdup(o->temp_dir) : NULL;
+    q->spill = o->spill;
     q->version = xstrdup(o->version != NULL ? o->version : "15.0 (Redoubt 0.1)");
     q->started = timestamp_from_unix_us(env_wall_us(q->env));
     q->port = (struct sql_port){ &sess_port_ops, q };
@@ -85,7 +85,6 @@ sql_engine_free(struct sql_engine *q)
     env_mutex_fini(&q->mutex);
     for (int i = 0; i < SETTING_COUNT; i++)
         xfree(q->own_defaults[i]);
-    xfree(q->temp_dir);
     xfree(q->version);
     xfree(q);
 }

@@ -64,9 +64,12 @@ put_line(struct sql_session *s, const char *line)
 }
 
 static int
-put_lines(struct sql_session *s, const struct plan *plan, const struct explain *e)
+put_lines(struct sql_session *s, const struct plan *plan, const struct explain *e,
+          const uint64_t *spilled)
 {
-    struct explain_options o = { .costs = e->costs, .verbose = e->verbose, .timing = e->timing };
+    struct explain_options o = {
+        .costs = e->costs, .verbose = e->verbose, .timing = e->timing, .spilled = spilled
+    };
     const char **lines;
     int32_t count;
     int rc = 0;
@@ -86,7 +89,7 @@ milliseconds(struct arena *a, const char *what, uint64_t ns)
 /* Runs the plan and throws its rows away. */
 static int
 run_plan(struct sql_session *s, struct shared_plan *p, const struct datum *params, uint64_t *rows,
-         uint64_t *ns)
+         uint64_t *ns, uint64_t *spilled)
 {
     struct exec_ctx *ctx = sess_ctx(s, p->plan->set, params, p->plan->param_count);
     uint64_t began = env_boot_ns(s->q->env);
@@ -101,6 +104,8 @@ run_plan(struct sql_session *s, struct shared_plan *p, const struct datum *param
         *rows += b->sel_count;
     if (p->plan->result_count == 0)
         *rows = exec_affected(x);
+    for (int32_t i = 0; i < p->plan->node_count; i++)
+        spilled[i] = exec_spilled(x, i);
     exec_close(x);
     *ns = env_boot_ns(s->q->env) - began;
     sess_require(s);
@@ -120,14 +125,15 @@ static int
 explain_plan(struct sql_session *s, struct shared_plan *p, const struct explain *e,
              const struct dest *d, uint64_t planning_ns)
 {
+    uint64_t *spilled = ARENA_ARRAY(&s->message, uint64_t, p->plan->node_count + 1);
     uint64_t rows = 0, ns = 0;
     int rc = 0;
 
     if (e->analyze)
-        rc = run_plan(s, p, NULL, &rows, &ns);
+        rc = run_plan(s, p, NULL, &rows, &ns, spilled);
     if (rc == 0) {
         describe(s, d);
-        rc = put_lines(s, p->plan, e);
+        rc = put_lines(s, p->plan, e, spilled);
     }
     if (rc == 0 && e->analyze)
         rc = put_line(s, arena_printf(&s->message, "Actual Rows: %llu", (unsigned long long)rows));

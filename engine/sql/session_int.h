@@ -31,7 +31,8 @@ struct sql_engine {
     struct catalog *catalog;
     struct log *log;
     struct job_pool *jobs;
-    char *temp_dir, *version;
+    struct spill_space *spill; /* the caller's; NULL: operators do not spill */
+    char *version;
     const char *defaults[SETTING_COUNT]; /* NULL: the built-in one */
     char *own_defaults[SETTING_COUNT];   /* what of them is to be freed */
     struct sql_node node;
@@ -112,6 +113,7 @@ struct sql_session {
     struct arena message; /* emptied at each simple query, parse, utility statement */
     struct arena scratch; /* emptied before each execution */
     struct budget memory;
+    size_t work_bytes; /* work_mem */
     struct exec_ctx ctx;
 
     /* prepared statements and portals */

@@ -13,22 +13,23 @@
 
 /* ---- rows kept ------------------------------------------------------------------------------- */
 
-struct stored_row {
-    struct stored_row *next;
-    struct datum values[];
-};
 struct stored_rows {
-    struct arena arena;
-    struct stored_row *first, **end;
+    struct row_store *rows;
+    struct row_reader reader;
+    struct arena arena; /* of the batch */
+    struct batch *batch;
+    uint32_t at; /* in it */
+    bool ended;
 };
 
 static struct stored_rows *
-stored_new(struct sql_session *s)
+stored_new(struct portal *p)
 {
+    const struct plan *plan = p->plan->plan;
     struct stored_rows *r = xcalloc(1, sizeof *r);
 
-    arena_init(&r->arena, &s->memory);
-    r->end = &r->first;
+    r->rows = row_store_new(&p->ctx, plan->root->columns, (uint32_t)plan->result_count, NULL);
+    arena_init(&r->arena, &p->session->memory);
     return r;
 }
 
@@ -37,36 +38,24 @@ stored_free(struct stored_rows *r)
 {
     if (r == NULL)
         return;
+    row_reader_fini(&r->reader);
+    row_store_free(r->rows);
     arena_fini(&r->arena);
     xfree(r);
 }
 
+/* The batch with the next row; ERR_END. */
 static int
-stored_add(struct stored_rows *r, const struct batch *b, uint32_t at)
+stored_batch(struct stored_rows *r)
 {
-    struct stored_row *row =
-        arena_try_alloc(&r->arena, sizeof *row + b->col_count * sizeof row->values[0]);
+    int rc = r->ended ? ERR_END : 0;
 
-    if (row == NULL)
-        return ERR_NOMEM;
-    row->next = NULL;
-    for (uint32_t i = 0; i < b->col_count; i++) {
-        struct datum d = vec_get(&b->cols[i], at);
-
-        row->values[i] = d.is_null ? d : datum_copy(&r->arena, &d, (enum type_rep)b->cols[i].rep);
+    while (rc == 0 && (r->batch == NULL || r->at == r->batch->row_count)) {
+        arena_reset(&r->arena);
+        r->at = 0;
+        rc = row_reader_batch(&r->reader, &r->arena, &r->batch);
     }
-    *r->end = row;
-    r->end = &row->next;
-    return 0;
-}
-
-static int
-stored_add_batch(struct stored_rows *r, const struct batch *b, uint32_t from)
-{
-    int rc = 0;
-
-    for (uint32_t i = from; i < b->sel_count && rc == 0; i++)
-        rc = stored_add(r, b, batch_row(b, i));
+    r->ended = rc == ERR_END;
     return rc;
 }
 
@@ -316,27 +305,33 @@ sess_portal_park(struct sql_session *s)
 
     if (p == NULL)
         return 0;
-    p->stored = stored_new(s);
+    p->stored = stored_new(p);
     if (p->exec->rest != NULL)
-        rc = stored_add_batch(p->stored, p->exec->rest, p->exec->rest_at);
+        rc = row_store_add_batch(p->stored->rows, p->exec->rest, p->exec->rest_at);
     while (rc == 0 && (rc = exec_next(p->exec, &b)) == 0)
-        rc = stored_add_batch(p->stored, b, 0);
-    p->state = rc == ERR_END ? PORTAL_STORED : PORTAL_FAILED;
+        rc = row_store_add_batch(p->stored->rows, b, 0);
+    if (rc == ERR_END)
+        rc = row_store_end(p->stored->rows);
+    row_reader_init(&p->stored->reader, p->stored->rows);
+    p->state = rc == 0 ? PORTAL_STORED : PORTAL_FAILED;
     sess_require(s);
     portal_stop(p);
-    return rc == ERR_END ? 0 : rc;
+    return rc;
 }
 
 static int
-send_stored(struct portal *p, const struct stored_row *row)
+send_stored(struct portal *p, const struct batch *b, uint32_t row)
 {
     const struct plan *plan = p->plan->plan;
     struct sql_client *client = p->session->client;
     size_t at = client_row_begin(client, plan->result_count);
 
-    for (int32_t i = 0; i < plan->result_count; i++)
+    for (int32_t i = 0; i < plan->result_count; i++) {
+        struct datum d = vec_get(&b->cols[i], row);
+
         send_datum(client, &p->session->types, plan->results[i].type.oid,
-                   format_of(p->formats, p->format_count, (int)i), &row->values[i]);
+                   format_of(p->formats, p->format_count, (int)i), &d);
+    }
     return client_row_end(client, at);
 }
 
@@ -347,14 +342,17 @@ rows_stored(struct portal *p, uint64_t max_rows, bool send, uint64_t *rows, bool
     int rc = 0;
 
     *rows = 0;
-    while (rc == 0 && r->first != NULL && (max_rows == 0 || *rows < max_rows)) {
-        if (send)
-            rc = send_stored(p, r->first);
-        r->first = r->first->next;
+    while (rc == 0 && (max_rows == 0 || *rows < max_rows)) {
+        rc = stored_batch(r);
+        if (rc == 0 && send)
+            rc = send_stored(p, r->batch, r->at);
+        if (rc != 0)
+            break;
+        r->at++;
         ++*rows;
     }
-    *done = r->first == NULL && (max_rows == 0 || *rows < max_rows);
-    return rc;
+    *done = rc == ERR_END;
+    return rc == ERR_END ? 0 : rc;
 }
 
 int

@@ -153,6 +153,15 @@ sess_require_run(struct sql_session *s, const struct plan *plan, int rc)
 /* ---- the context of a run ---------------------------------------------------------------------
  */
 
+/* An operator's share: work_mem, and of all query memory no more than lets a few work at once. */
+static size_t
+work_bytes(const struct sql_session *s)
+{
+    size_t most = s->q->memory.limit / 4;
+
+    return s->work_bytes < most ? s->work_bytes : most;
+}
+
 struct exec_ctx *
 sess_ctx(struct sql_session *s, struct cat_set *set, const struct datum *params,
          int32_t param_count)
@@ -168,7 +177,8 @@ sess_ctx(struct sql_session *s, struct cat_set *set, const struct datum *params,
         .params = params,
         .param_count = param_count,
         .memory = &s->memory,
-        .temp_dir = s->q->temp_dir,
+        .work_bytes = work_bytes(s),
+        .spill = s->q->spill,
         .canceled = &s->client->canceled,
         .scratch = &s->scratch,
         .session = s,

@@ -45,7 +45,13 @@ start_sql(struct sql_rig *r)
     struct sql_engine_options o = { .engine = r->engine,
                                     .catalog = r->catalog,
                                     .memory_bytes = r->memory_bytes };
+    char temp[80];
 
+    snprintf(temp, sizeof temp, "%s/tmp", r->dir);
+    ck_assert_msg(spill_space_open(r->env, r->jobs, temp, r->temp_limit, &r->spill) == 0, "%s",
+                  diag_last()->message);
+    o.spill = r->spill;
+    o.jobs = r->jobs;
     ck_assert_msg(sql_engine_new(&o, &r->sql) == 0, "%s", diag_last()->message);
 }
 
@@ -55,15 +61,11 @@ sql_rig_start(struct sql_rig *r)
     sql_rig_start_small(r, 0);
 }
 
-void
-sql_rig_start_small(struct sql_rig *r, size_t memory_bytes)
+static void
+create(struct sql_rig *r)
 {
     uint64_t id;
 
-    *r = (struct sql_rig){ .env = env_posix_new(), .memory_bytes = memory_bytes };
-    snprintf(r->dir, sizeof r->dir, "/tmp/rd-sql-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(r->dir));
-    snprintf(r->dir + strlen(r->dir), sizeof r->dir - strlen(r->dir), "/db");
     ck_assert_msg(engine_create(r->env, r->dir, &id) == 0, "%s", diag_last()->message);
     mount(r);
     ck_assert_msg(engine_open_write(r->engine, ++r->inc, 4711) == 0, "%s", diag_last()->message);
@@ -72,10 +74,30 @@ sql_rig_start_small(struct sql_rig *r, size_t memory_bytes)
     start_sql(r);
 }
 
+void
+sql_rig_start_small(struct sql_rig *r, size_t memory_bytes)
+{
+    *r = (struct sql_rig){ .env = env_posix_new(), .memory_bytes = memory_bytes };
+    snprintf(r->dir, sizeof r->dir, "/tmp/rd-sql-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(r->dir));
+    snprintf(r->dir + strlen(r->dir), sizeof r->dir - strlen(r->dir), "/db");
+    create(r);
+}
+
+void
+sql_rig_start_in(struct sql_rig *r, struct env *env, struct job_pool *jobs, size_t memory_bytes)
+{
+    *r = (struct sql_rig){
+        .env = env, .jobs = jobs, .memory_bytes = memory_bytes, .is_guest = true, .dir = "/db"
+    };
+    create(r);
+}
+
 static void
 stop_sql(struct sql_rig *r)
 {
     sql_engine_free(r->sql);
+    spill_space_close(r->spill);
     catalog_free(r->catalog);
     engine_close(r->engine);
 }
@@ -111,6 +133,8 @@ sql_rig_stop(struct sql_rig *r)
         if (r->clients[i] != NULL)
             rig_disconnect(r->clients[i]);
     stop_sql(r);
+    if (r->is_guest)
+        return;
     env_free(r->env);
     snprintf(command, sizeof command, "rm -rf %.*s", (int)(strlen(r->dir) - 3), r->dir);
     ck_assert_int_eq(system(command), 0);

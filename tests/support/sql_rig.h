@@ -7,6 +7,7 @@
 #include "engine/base/env.h"
 #include "engine/catalog/catalog.h"
 #include "engine/sql/session.h"
+#include "engine/sql/spill.h"
 
 enum { RIG_CLIENTS_MAX = 8 };
 struct rig_client;
@@ -16,14 +17,21 @@ struct sql_rig {
     struct engine *engine;
     struct catalog *catalog;
     struct sql_engine *sql;
+    struct spill_space *spill;
+    struct job_pool *jobs; /* the caller's; NULL: none */
+    bool is_guest;         /* in a world that the caller made */
     incarnation_t inc;
     size_t memory_bytes;                         /* 0: as by default */
+    uint64_t temp_limit;                         /* of temporary files; 0: none */
     struct rig_client *clients[RIG_CLIENTS_MAX]; /* connected; a test that fails leaves
                                                   * them so: none may lie on the stack */
 };
 void sql_rig_start(struct sql_rig *r);
 /* With so much query memory. */
 void sql_rig_start_small(struct sql_rig *r, size_t memory_bytes);
+/* The same in the caller's world, which has no /db yet. */
+void sql_rig_start_in(struct sql_rig *r, struct env *env, struct job_pool *jobs,
+                      size_t memory_bytes);
 /* Mounted only: as a standby is. */
 void sql_rig_read_only(struct sql_rig *r);
 /* Closed and opened again for writing. No client may be connected. */

@@ -338,6 +338,22 @@ START_TEST(test_model)
 }
 END_TEST
 
+/* SQL-42: the same where next to nothing fits in memory. */
+START_TEST(test_model_spilling)
+{
+    rig_run(&client, "SET work_mem = '64kB'");
+    fill(ROWS_MAX);
+    for (int i = 0; i < 12; i++) {
+        check_filter();
+        check_order();
+        check_groups();
+        check_joins();
+        if (i % 3 == 2)
+            change();
+    }
+}
+END_TEST
+
 /* SQL-34: a subplan that is run often takes the memory of one run. */
 START_TEST(test_rescans_take_no_memory)
 {
@@ -372,6 +388,7 @@ main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 300);
     tcase_add_test(t, test_model);
+    tcase_add_test(t, test_model_spilling);
     tcase_add_test(t, test_series);
     suite_add_tcase(s, t);
     t = tcase_create("little memory");
