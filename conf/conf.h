@@ -87,5 +87,8 @@ MUST_CHECK
 int conf_parse_duration_us(const char *text, int64_t *us);
 /* "host:port" or "[v6]:port"; port 0..65535. */
 bool conf_is_address(const char *text);
+enum { CONF_NAME_MAX = 31 };
+/* A member's name: a letter, then letters, digits, - and _. */
+bool conf_is_name(const char *text);
 
 #endif

@@ -25,7 +25,7 @@ const struct conf_key conf_schema[] = {
       0,
       0,
       { 0 },
-      "The member's name: a letter, then letters, digits, - and _; at most 63." },
+      "The member's name: a letter, then letters, digits, - and _; at most 31." },
 
     { "sql.listen",
       CONF_ADDRESSES,

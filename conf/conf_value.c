@@ -107,12 +107,12 @@ conf_is_address(const char *text)
     return p > colon + 1 && *p == '\0' && port <= 65535;
 }
 
-static bool
-is_name(const char *text)
+bool
+conf_is_name(const char *text)
 {
     size_t n = strlen(text);
 
-    if (n < 1 || n > 63 || !isalpha((unsigned char)text[0]))
+    if (n < 1 || n > CONF_NAME_MAX || !isalpha((unsigned char)text[0]))
         return false;
     for (size_t i = 0; i < n; i++)
         if (!isalnum((unsigned char)text[i]) && text[i] != '-' && text[i] != '_')
@@ -191,7 +191,7 @@ conf_key_set(const struct conf_key *k, struct conf *c, const char *text)
 {
     switch (k->type) {
     case CONF_NAME:
-        return is_name(text) && set_text(k, c, text);
+        return conf_is_name(text) && set_text(k, c, text);
     case CONF_TEXT:
     case CONF_PATH:
         return set_text(k, c, text);
@@ -322,7 +322,7 @@ void
 conf_key_expected(const struct conf_key *k, char *out, size_t size)
 {
     static const char *const fixed[] = {
-        [CONF_NAME] = "a letter, then letters, digits, - or _, at most 63 in all",
+        [CONF_NAME] = "a letter, then letters, digits, - or _, at most 31 in all",
         [CONF_TEXT] = "text",
         [CONF_PATH] = "a path",
         [CONF_ADDRESS] = "an address, host:port",

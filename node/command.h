@@ -44,8 +44,8 @@ int command_backup(struct env *env, int argc, char **argv);
 MUST_CHECK
 int command_restore(struct env *env, int argc, char **argv);
 
-/* Options "--name VALUE" and words: takes them apart. ERR_USAGE for an unknown option, one without
- * its value, or a count of words that is not `word_count`. */
+/* Options "--name VALUE" (or "--name=VALUE") and words: takes them apart. ERR_USAGE for an unknown
+ * option, one without its value, or a count of words that is not `word_count`. */
 struct command_option {
     const char *name;  /* "--sql" */
     const char *value; /* NULL: not given. "": a flag, not given; given it is "yes" */
@@ -53,5 +53,14 @@ struct command_option {
 MUST_CHECK
 int command_parse(int argc, char **argv, struct command_option *options, int count,
                   const char **words, int word_count);
+/* ERR_USAGE: not a member's name (NULL: --name is missing); not HOST:PORT (NULL is one). */
+MUST_CHECK
+int command_check_name(const char *name);
+MUST_CHECK
+int command_check_address(const struct command_option *o);
+/* The folder is not there, or holds nothing but files of those names (NULL: none; ends with NULL).
+ * ERR_FILE_EXISTS, saying what is there. */
+MUST_CHECK
+int command_check_new(struct env *env, const char *dir, const char *const *allowed);
 
 #endif

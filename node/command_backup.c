@@ -1,10 +1,12 @@
 /* redoubt backup and redoubt restore.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "backup/backup.h"
@@ -65,10 +67,12 @@ read_horizon(struct env *env, const char *dir, struct backup *b)
 int
 command_backup(struct env *env, int argc, char **argv)
 {
+    static const char *const left[] = { "redo", "segments", NULL }; /* by an attempt */
     struct command_option o[] = { { "--to", NULL }, { "--at", NULL }, { "--key", NULL } };
     char path[PATH_SIZE];
     struct backup b;
     struct call c;
+    scn_t horizon;
     int rc = command_parse(argc, argv, o, 3, NULL, 0);
 
     if (rc == 0 && o[0].value == NULL)
@@ -83,11 +87,16 @@ command_backup(struct env *env, int argc, char **argv)
     if (env_exists(env, path))
         rc = DIAG(ERR_FILE_EXISTS, "%s holds a backup already", o[0].value);
     if (rc == 0)
+        rc = command_check_new(env, o[0].value, left);
+    if (rc == 0)
         rc = ask_history(&c, &b);
     if (rc == 0)
         rc = copy_database(&c, c.at, "backup", o[0].value, b.database_id, &b);
+    horizon = b.horizon;
     if (rc == 0)
         rc = read_horizon(env, o[0].value, &b);
+    if (rc == 0 && b.horizon > horizon) /* it moved meanwhile: its time now is no earlier */
+        rc = ask_history(&c, &b);
     if (rc == 0)
         rc = backup_finish(env, o[0].value, &b);
     if (rc == 0)
@@ -111,26 +120,65 @@ struct restoring {
     struct restore_reach reach;
 };
 
-/* "2026-11-23 03:00:00[.123456]" in local time, or seconds since 1970. */
+/* "Z", "+HH", "+HHMM" or "+HH:MM": seconds east of Greenwich. */
+static bool
+parse_zone(const char *text, long *east)
+{
+    int hours, minutes = 0, used = 0;
+
+    while (*text == ' ')
+        text++;
+    *east = 0;
+    if (strcasecmp(text, "z") == 0 || strcasecmp(text, "utc") == 0)
+        return true;
+    if (*text != '+' && *text != '-')
+        return false;
+    if (sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 &&
+        sscanf(text + 1, "%2d%2d%n", &hours, &minutes, &used) != 2) {
+        minutes = 0;
+        if (sscanf(text + 1, "%2d%n", &hours, &used) != 1)
+            return false;
+    }
+    *east = (*text == '-' ? -60L : 60L) * (hours * 60L + minutes);
+    return text[1 + used] == '\0' && hours >= 0 && hours <= 15 && minutes >= 0 && minutes < 60;
+}
+
+/* "2026-11-23 03:00:00[.123456][zone]", in local time without a zone, or seconds since 1970. */
 static int
 parse_time(const char *text, uint64_t *us)
 {
     struct tm tm = { .tm_isdst = -1 };
     const char *rest = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
     char *end;
-    double seconds;
+    double seconds = 0;
+    long east;
+    time_t t;
+    int rc =
+        DIAG(ERR_USAGE, "--time wants 'YYYY-MM-DD HH:MM:SS', perhaps with a zone, not '%s'", text);
 
+    if (rest == NULL)
+        rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
     if (rest == NULL) {
         seconds = strtod(text, &end);
-        if (end == text || *end != '\0' || seconds < 0 || seconds > 1e11)
-            return DIAG(ERR_USAGE, "--time wants 'YYYY-MM-DD HH:MM:SS', not '%s'", text);
+        if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 1e11))
+            return rc;
         *us = (uint64_t)(seconds * 1e6);
+        diag_clear();
         return 0;
     }
-    seconds = *rest == '.' ? strtod(rest, &end) : (end = (char *)(uintptr_t)rest, 0.0);
-    if (*end != '\0' || mktime(&tm) < 0)
-        return DIAG(ERR_USAGE, "--time wants 'YYYY-MM-DD HH:MM:SS', not '%s'", text);
-    *us = (uint64_t)mktime(&tm) * 1000000 + (uint64_t)(seconds * 1e6 + 0.5);
+    end = (char *)(uintptr_t)rest;
+    if (*rest == '.')
+        seconds = strtod(rest, &end);
+    if (*end == '\0')
+        t = mktime(&tm);
+    else if (parse_zone(end, &east))
+        t = timegm(&tm) - east;
+    else
+        return rc;
+    if (t < 0 || seconds < 0 || seconds >= 1)
+        return rc;
+    *us = (uint64_t)t * 1000000 + (uint64_t)(seconds * 1e6 + 0.5);
+    diag_clear();
     return 0;
 }
 
@@ -307,21 +355,25 @@ check_words(struct restoring *r, const struct command_option *o)
 {
     int rc = 0;
 
-    if (r->dir == NULL || r->name == NULL)
-        return DIAG(ERR_USAGE, "%s is missing", r->dir == NULL ? "--to" : "--name");
+    if (r->dir == NULL)
+        return DIAG(ERR_USAGE, "--to is missing: which folder is to be made?");
+    rc = command_check_name(r->name);
+    if (rc != 0)
+        return rc;
     if (o[4].value != NULL && o[5].value != NULL)
         return DIAG(ERR_USAGE, "--scn and --time are one too many");
     if (r->redo != NULL && r->at != NULL)
         return DIAG(ERR_USAGE, "--redo and --at are one too many");
-    for (int i = 2; i < 4; i++)
-        if (o[i].value != NULL && !conf_is_address(o[i].value))
-            return DIAG(ERR_USAGE, "%s wants HOST:PORT, not \"%s\"", o[i].name, o[i].value);
+    for (int i = 2; i < 4 && rc == 0; i++)
+        rc = command_check_address(&o[i]);
+    if (rc != 0)
+        return rc;
     if (o[4].value != NULL) {
         char *end;
 
         r->target.has_scn = true;
         r->target.scn = strtoull(o[4].value, &end, 10);
-        if (*end != '\0' || end == o[4].value)
+        if (*end != '\0' || !isdigit((unsigned char)*o[4].value))
             rc = DIAG(ERR_USAGE, "--scn wants a number, not \"%s\"", o[4].value);
     }
     if (o[5].value != NULL) {

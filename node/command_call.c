@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf/conf.h"
+#include "engine/base/env.h"
 #include "engine/base/fiber.h"
 #include "engine/base/mem.h"
 #include "logship/link.h"
@@ -14,21 +17,44 @@ enum { SHOW_WAIT_US = 2000000, WAIT_STEP_US = 200000 };
 #define DEFAULT_AT "127.0.0.1:7433"
 
 int
+call_check_key(const char *path)
+{
+    struct stat st;
+    int rc;
+
+    if (stat(path, &st) != 0 || (st.st_mode & 077) == 0) /* banned-ok: env knows no modes */
+        return 0;
+    rc = DIAG(ERR_INVALID_AUTHORIZATION, "\"%s\" can be read by others (mode %04o)", path,
+              (unsigned)st.st_mode & 07777);
+    diag_hint("Whoever holds the key is a member: chmod 600 %s", path);
+    return rc;
+}
+
+int
 call_open(struct env *env, const char *at, const char *key_file, struct call *out)
 {
+    int rc;
+
     if (at == NULL)
         at = getenv("REDOUBT_AT");
     if (key_file == NULL)
         key_file = getenv("REDOUBT_KEY");
     if (key_file == NULL) {
-        int rc = DIAG(ERR_USAGE, "which configuration's key is to be used?");
+        rc = DIAG(ERR_USAGE, "which configuration's key is to be used?");
 
         diag_hint("Give --key FILE, or set REDOUBT_KEY: every data directory has a cluster.key.");
         return rc;
     }
+    if (at != NULL && !conf_is_address(at))
+        return DIAG(ERR_USAGE, "--at (or REDOUBT_AT) wants HOST:PORT, not \"%s\"", at);
+    snprintf(out->key_file, sizeof out->key_file, "%s%s", key_file,
+             env_is_dir(env, key_file) ? "/cluster.key" : "");
+    rc = call_check_key(out->key_file);
+    if (rc != 0)
+        return rc;
     out->env = env;
     snprintf(out->at, sizeof out->at, "%s", at != NULL ? at : DEFAULT_AT);
-    return ship_key_read(env, key_file, &out->key);
+    return ship_key_read(env, out->key_file, &out->key);
 }
 
 /* ---- one question -------------------------------------------------------------------------------
@@ -170,6 +196,8 @@ asking_main(void *arg)
     if (rc == 0 && !a->ended)
         rc = DIAG(ERR_CONNECT, "the connection with %s has ended before the command did",
                   a->address);
+    if (rc == ERR_INVALID_AUTHORIZATION)
+        diag_hint("Is %s the key of that configuration?", a->call->key_file);
     if (rc != 0) {
         a->rc = rc;
         a->why = *diag_last();

@@ -12,17 +12,27 @@
 #include "logship/register.h"
 #include "node/command.h"
 
-enum { CALL_MEMBERS_MAX = REGISTER_MEMBERS_MAX, CALL_ADDR_MAX = REGISTER_ADDR_MAX };
+enum {
+    CALL_MEMBERS_MAX = REGISTER_MEMBERS_MAX,
+    CALL_ADDR_MAX = REGISTER_ADDR_MAX,
+    CALL_PATH_MAX = 512
+};
 
-/* Whom to ask, and with what key: --at or REDOUBT_AT or the default port here; --key or
- * REDOUBT_KEY. */
+/* Whom to ask, and with what key: --at or REDOUBT_AT or the default port here; --key (a key file,
+ * or a data directory) or REDOUBT_KEY. */
 struct call {
     struct env *env;
     char at[CALL_ADDR_MAX];
     struct ship_key key;
+    char key_file[CALL_PATH_MAX];
 };
 MUST_CHECK
 int call_open(struct env *env, const char *at, const char *key_file, struct call *out);
+
+/* A key that others can read is none: ERR_INVALID_AUTHORIZATION with what to do. A file that is not
+ * there is not its concern. */
+MUST_CHECK
+int call_check_key(const char *path);
 
 /* Sends the words to the node at `address` and gathers the text of its answer, NUL-terminated, in
  * `text` (initialised by the caller). An error is the node's, or says why it cannot be reached.

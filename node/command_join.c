@@ -125,12 +125,16 @@ write_role(struct joining *j)
 static int
 check_folder(struct joining *j)
 {
+    static const char *const left[] = {
+        "cluster.key", "redo", "segments", "lock", "manifest", NULL
+    };
     char path[PATH_SIZE];
+    int rc = command_check_new(j->env, j->dir, left);
 
-    snprintf(path, sizeof path, "%s/redoubt.yaml", j->dir);
-    if (!env_exists(j->env, path))
-        return env_make_dir(j->env, j->dir);
-    return DIAG(ERR_FILE_EXISTS, "%s is a data directory already", j->dir);
+    snprintf(path, sizeof path, "%s/manifest", j->dir);
+    if (rc == 0 && env_exists(j->env, path)) /* whole, but no member yet: its segments are used */
+        rc = env_unlink(j->env, path);
+    return rc == 0 ? env_make_dir(j->env, j->dir) : rc;
 }
 
 static int
@@ -152,6 +156,16 @@ join(struct joining *j)
     return rc;
 }
 
+/* The key of the DIR that is named, when no other is and somebody has put it there. */
+static const char *
+key_of(struct env *env, const char *dir, const char *given)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s/cluster.key", dir);
+    return given == NULL && getenv("REDOUBT_KEY") == NULL && env_exists(env, path) ? dir : given;
+}
+
 int
 command_join(struct env *env, int argc, char **argv)
 {
@@ -165,14 +179,14 @@ command_join(struct env *env, int argc, char **argv)
 
     j->env = env;
     rc = command_parse(argc, argv, o, 5, &j->dir, 1);
-    for (int i = 0; i < 2 && rc == 0; i++)
-        if (o[i].value == NULL)
-            rc = DIAG(ERR_USAGE, "%s is missing", o[i].name);
-    for (int i = 1; i < 4 && rc == 0; i++)
-        if (o[i].value != NULL && !conf_is_address(o[i].value))
-            rc = DIAG(ERR_USAGE, "%s wants HOST:PORT, not \"%s\"", o[i].name, o[i].value);
     if (rc == 0)
-        rc = call_open(env, o[1].value, o[4].value, &j->call);
+        rc = command_check_name(o[0].value);
+    if (rc == 0 && o[1].value == NULL)
+        rc = DIAG(ERR_USAGE, "--from is missing: which member is to be asked?");
+    for (int i = 1; i < 4 && rc == 0; i++)
+        rc = command_check_address(&o[i]);
+    if (rc == 0)
+        rc = call_open(env, o[1].value, key_of(env, j->dir, o[4].value), &j->call);
     if (rc == 0) {
         j->name = o[0].value;
         snprintf(j->sql, sizeof j->sql, "%s", o[2].value != NULL ? o[2].value : "127.0.0.1:5433");

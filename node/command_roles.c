@@ -142,7 +142,7 @@ parse_sync(const char *text, struct tokens *t)
         end += size;
         end += strspn(end, " \t,");
     }
-    if (rc == 0 && (*end != ')' || t->count < 2))
+    if (rc == 0 && (*end != ')' || t->count < 2 || end[1 + strspn(end + 1, " \t")] != '\0'))
         rc = DIAG(ERR_USAGE, "--sync wants 'ANY k (NAME, …)', not '%s'", text);
     return rc;
 }

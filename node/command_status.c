@@ -18,9 +18,10 @@ struct told {
     struct writer report;
 };
 
+/* What the primary knows of a standby; known: it names it; heard: it ever acknowledged. */
 struct figures {
     bool known;
-    int connected;
+    int connected, heard, redo_lost;
     uint64_t transport_bytes, apply_bytes, transport_us, apply_us, age_us;
 };
 
@@ -90,10 +91,10 @@ figures_of(const struct told *primary, const char *name)
         char member[VALUE_MAX] = "";
 
         f.known = sscanf(line,
-                         "destination=%31[^\t]\t%d\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
-                         "\t%" SCNu64,
-                         member, &f.connected, &f.transport_bytes, &f.apply_bytes, &f.transport_us,
-                         &f.apply_us, &f.age_us) == 7 &&
+                         "destination=%31[^\t]\t%d\t%d\t%d\t%" SCNu64 "\t%" SCNu64 "\t%" SCNu64
+                         "\t%" SCNu64 "\t%" SCNu64,
+                         member, &f.connected, &f.heard, &f.redo_lost, &f.transport_bytes,
+                         &f.apply_bytes, &f.transport_us, &f.apply_us, &f.age_us) == 9 &&
                   strcmp(member, name) == 0;
         line = strchr(line, '\n');
         line = line != NULL ? line + 1 : NULL;
@@ -103,16 +104,22 @@ figures_of(const struct told *primary, const char *name)
 
 /* What a person wants to know of a member, in a word or two. */
 static void
-state_words(const struct told *t, char out[VALUE_MAX])
+state_words(const struct told *t, const struct figures *f, char out[VALUE_MAX])
 {
-    char role[VALUE_MAX], state[VALUE_MAX], follow[VALUE_MAX], sync[VALUE_MAX];
+    char role[VALUE_MAX], state[VALUE_MAX], follow[VALUE_MAX], sync[VALUE_MAX], reseed[VALUE_MAX];
+    uint64_t done, total;
 
     value(t, "role", role);
     value(t, "state", state);
     value(t, "follow", follow);
     value(t, "sync", sync);
+    value(t, "reseed", reseed);
     if (!t->reached)
-        snprintf(out, VALUE_MAX, "does not answer");
+        snprintf(out, VALUE_MAX, "does not answer%s",
+                 f->known && f->redo_lost != 0 ? ", needs reseed" : "");
+    else if (sscanf(reseed, "%" SCNu64 "\t%" SCNu64, &done, &total) == 2)
+        snprintf(out, VALUE_MAX, "reseeds: %.1f of %.1f MiB", (double)done / (1 << 20),
+                 (double)total / (1 << 20));
     else if (strcmp(role, "primary") == 0)
         snprintf(out, VALUE_MAX, "%.60s%s%.60s", state, sync[0] != '\0' ? ", " : "", sync);
     else
@@ -123,13 +130,25 @@ state_words(const struct told *t, char out[VALUE_MAX])
  */
 
 static void
-print_lag(bool known, uint64_t us, uint64_t bytes)
+print_lag(const struct figures *f, uint64_t us, uint64_t bytes)
 {
     char text[48] = "-";
 
-    if (known)
+    if (f->known && f->heard == 0)
+        snprintf(text, sizeof text, "UNKNOWN");
+    else if (f->known)
         snprintf(text, sizeof text, "%.3f s %" PRIu64 " B", (double)us / 1e6, bytes);
     printf("%-20s ", text);
+}
+
+static void
+print_age(const struct figures *f)
+{
+    char text[24] = "-";
+
+    if (f->known && f->heard != 0)
+        snprintf(text, sizeof text, "%.1f s", (double)f->age_us / 1e6);
+    printf("%-9s ", text);
 }
 
 static void
@@ -137,8 +156,8 @@ print_table(const struct told *told, int count)
 {
     const struct told *primary = primary_of(told, count);
 
-    printf("%-8s %-9s %-34s %-12s %-20s %-20s %s\n", "NAME", "ROLE", "STATE", "SCN",
-           "TRANSPORT LAG", "APPLY LAG", "SQL");
+    printf("%-8s %-9s %-34s %-12s %-20s %-20s %-9s %s\n", "NAME", "ROLE", "STATE", "SCN",
+           "TRANSPORT LAG", "APPLY LAG", "AGE", "SQL");
     for (int i = 0; i < count; i++) {
         struct figures f = figures_of(primary, told[i].member.name);
         char role[VALUE_MAX], state[VALUE_MAX], scn[VALUE_MAX], waits[VALUE_MAX];
@@ -146,11 +165,12 @@ print_table(const struct told *told, int count)
         value(&told[i], "role", role);
         value(&told[i], "visible_scn", scn);
         value(&told[i], "waits", waits);
-        state_words(&told[i], state);
+        state_words(&told[i], &f, state);
         printf("%-8s %-9s %-34s %-12s ", told[i].member.name, told[i].reached ? role : "unknown",
                state, scn);
-        print_lag(f.known && f.connected != 0, f.transport_us, f.transport_bytes);
-        print_lag(f.known && f.connected != 0, f.apply_us, f.apply_bytes);
+        print_lag(&f, f.transport_us, f.transport_bytes);
+        print_lag(&f, f.apply_us, f.apply_bytes);
+        print_age(&f);
         printf("%s\n", told[i].member.sql);
         if (waits[0] != '\0')
             printf("%-8s waits for %s\n", "", waits);
@@ -164,6 +184,7 @@ print_head(const struct told *told, int count)
 {
     const struct told *p = primary_of(told, count);
     char id[VALUE_MAX], inc[VALUE_MAX], mode[VALUE_MAX], synchronized[VALUE_MAX], k[VALUE_MAX];
+    char level[VALUE_MAX];
     const char *between = "";
 
     if (p == NULL) {
@@ -173,9 +194,12 @@ print_head(const struct told *told, int count)
     value(p, "database_id", id);
     value(p, "incarnation", inc);
     value(p, "mode", mode);
+    value(p, "level", level);
     value(p, "k", k);
     value(p, "synchronized", synchronized);
     printf("Database %s, incarnation %s, primary %s, %s", id, inc, p->member.name, mode);
+    if (strcmp(mode, level) != 0)
+        printf(" (level: %s)", level);
     if (strcmp(k, "0") != 0) {
         printf(", ANY %s (", k);
         for (int i = 0; i < count; i++)
@@ -214,14 +238,42 @@ print_pair(const char *key, const char *text, const char *after)
     fputs(after, stdout);
 }
 
+/* Figures as numbers; what is not known is null. */
+static void
+print_number(const char *key, bool known, uint64_t number)
+{
+    if (known)
+        printf(", \"%s\": %" PRIu64, key, number);
+    else
+        printf(", \"%s\": null", key);
+}
+
+static void
+print_figures(const struct figures *f)
+{
+    bool heard = f->known && f->heard != 0;
+
+    if (!f->known)
+        return;
+    printf(", \"connected\": %s, \"needs_reseed\": %s", f->connected != 0 ? "true" : "false",
+           f->redo_lost != 0 ? "true" : "false");
+    print_number("transport_lag_bytes", heard, f->transport_bytes);
+    print_number("apply_lag_bytes", heard, f->apply_bytes);
+    print_number("transport_lag_us", heard, f->transport_us);
+    print_number("apply_lag_us", heard, f->apply_us);
+    print_number("age_us", heard, f->age_us);
+}
+
 static void
 print_member(const struct told *t, const struct told *primary)
 {
-    static const char *const keys[] = { "role",        "state",   "follow",      "sync",
-                                        "incarnation", "primary", "visible_scn", "end_lsn",
-                                        "applied_lsn", "waits",   "database_id" };
+    static const char *const words[] = { "role",    "state", "follow",     "sync",
+                                         "primary", "waits", "database_id" },
+                             *const numbers[] = { "incarnation", "visible_scn", "end_lsn",
+                                                  "applied_lsn" };
     struct figures f = figures_of(primary, t->member.name);
     char text[VALUE_MAX];
+    uint64_t done, total;
 
     fputs("    { ", stdout);
     print_pair("name", t->member.name, ", ");
@@ -229,17 +281,21 @@ print_member(const struct told *t, const struct told *primary)
     print_pair("sql", t->member.sql, ", ");
     printf("\"listed\": %s, \"answers\": %s", t->member.listed ? "true" : "false",
            t->reached ? "true" : "false");
-    for (size_t i = 0; t->reached && i < sizeof keys / sizeof *keys; i++) {
-        value(t, keys[i], text);
+    for (size_t i = 0; t->reached && i < sizeof words / sizeof *words; i++) {
+        value(t, words[i], text);
         fputs(", ", stdout);
-        print_pair(keys[i], text, "");
+        print_pair(words[i], text, "");
     }
-    if (f.known)
-        printf(", \"connected\": %s, \"transport_lag_bytes\": %" PRIu64
-               ", \"apply_lag_bytes\": %" PRIu64 ", \"transport_lag_us\": %" PRIu64
-               ", \"apply_lag_us\": %" PRIu64 ", \"age_us\": %" PRIu64,
-               f.connected != 0 ? "true" : "false", f.transport_bytes, f.apply_bytes,
-               f.transport_us, f.apply_us, f.age_us);
+    for (size_t i = 0; t->reached && i < sizeof numbers / sizeof *numbers; i++) {
+        value(t, numbers[i], text);
+        print_number(numbers[i], text[0] != '\0', strtoull(text, NULL, 10));
+    }
+    value(t, "reseed", text);
+    if (sscanf(text, "%" SCNu64 "\t%" SCNu64, &done, &total) == 2) {
+        print_number("reseed_bytes", true, done);
+        print_number("reseed_total_bytes", true, total);
+    }
+    print_figures(&f);
     fputs(" }", stdout);
 }
 
@@ -247,15 +303,17 @@ static void
 print_json(const struct told *told, int count)
 {
     const struct told *p = primary_of(told, count);
-    char text[VALUE_MAX] = "", synchronized[VALUE_MAX] = "";
+    char mode[VALUE_MAX] = "", level[VALUE_MAX] = "", synchronized[VALUE_MAX] = "";
 
     if (p != NULL) {
-        value(p, "mode", text);
+        value(p, "mode", mode);
+        value(p, "level", level);
         value(p, "synchronized", synchronized);
     }
     fputs("{ ", stdout);
     print_pair("primary", p != NULL ? p->member.name : "", ", ");
-    print_pair("mode", text, ", ");
+    print_pair("mode", mode, ", ");
+    print_pair("level", level, ", ");
     printf("\"synchronized\": %s, \"members\": [\n",
            strcmp(synchronized, "1") == 0 ? "true" : "false");
     for (int i = 0; i < count; i++) {
@@ -350,6 +408,7 @@ command_branches(struct env *env, int argc, char **argv)
             printf("%-8s does not answer\n", members[i].name);
         wr_fini(&text);
     }
-    diag_clear();
+    if (rc == 0)
+        diag_clear();
     return rc;
 }

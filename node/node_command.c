@@ -90,9 +90,12 @@ tell_destinations(struct node *n, const struct role_register *r, struct writer *
     uint32_t count = destinations_list(n->destinations, env_boot_ns(n->env), d);
 
     for (uint32_t i = 0; i < count; i++)
-        line(w, "destination=%s\t%d\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64,
-             name_of(r, d[i].member), d[i].connected && d[i].heard, d[i].transport_lag_bytes,
-             d[i].apply_lag_bytes, d[i].transport_lag_us, d[i].apply_lag_us, d[i].age_us);
+        line(w,
+             "destination=%s\t%d\t%d\t%d\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
+             "\t%" PRIu64,
+             name_of(r, d[i].member), d[i].connected, d[i].heard, d[i].redo_lost,
+             d[i].transport_lag_bytes, d[i].apply_lag_bytes, d[i].transport_lag_us,
+             d[i].apply_lag_us, d[i].age_us);
 }
 
 /* From where to where moments are held here. */
@@ -102,7 +105,9 @@ tell_history(struct node *n, struct writer *w)
     scn_t horizon = engine_horizon(n->engine);
     uint64_t us = 0;
 
-    if (engine_time_of_scn(n->engine, horizon, &us) != 0)
+    /* SCN 0 has no time, nor may the horizon's be known: the next one's is no earlier. */
+    if (engine_time_of_scn(n->engine, horizon, &us) != 0 &&
+        engine_time_of_scn(n->engine, horizon + 1, &us) != 0)
         diag_clear();
     line(w, "horizon_scn=%" PRIu64, horizon);
     line(w, "horizon_time_us=%" PRIu64, us);
@@ -130,6 +135,9 @@ tell_report(struct node *n, struct writer *w)
     line(w, "primary=%s", name_of(r, r->primary));
     line(w, "incarnation=%u", s.inc);
     line(w, "mode=%s", register_mode_name(r->mode));
+    line(w, "level=%s",
+         r->mode != REGISTER_PERFORMANCE && !r->synchronized ? "resynchronization"
+                                                             : register_mode_name(r->mode));
     line(w, "k=%u", r->k);
     line(w, "list=%u", register_list_count(r));
     line(w, "visible_scn=%" PRIu64, engine_visible_scn(n->engine));
@@ -259,6 +267,14 @@ do_protect(struct node *n, const struct words *w, uint64_t now)
         if (count == REGISTER_MEMBERS_MAX)
             return DIAG(ERR_LIMIT, "the list is too long");
         rc = find_member(n, w->at[i], &list[count++]);
+    }
+    if (mode == REGISTER_AVAILABILITY && w->count == 3) { /* the list that there is */
+        const struct role_register *r = &role_durable_state(n->role)->reg;
+
+        k = r->k;
+        for (uint32_t i = 0; i < r->member_count; i++)
+            if (r->members[i].listed)
+                list[count++] = r->members[i].id;
     }
     if (rc == 0 && (k < 0 || k > (long)count || (k == 0) != (count == 0)))
         rc = DIAG(ERR_USAGE, "%ld of a list of %u cannot be asked to acknowledge", k, count);

@@ -1,6 +1,7 @@
 /* redoubt COMMAND …: the command line.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@ static const struct command commands[] = {
       "shows every member: role, state, how far behind",
       "redoubt status --at 10.0.0.1:7433 --key cluster.key", command_status },
     { "protect", "performance|availability [--sync 'ANY 1 (B, C)'] [--at HOST:PORT] [--key FILE]",
-      "sets the protection mode and whose acknowledgement a commit waits for",
+      "sets the protection mode and whose acknowledgement a commit waits for (without --sync "
+      "availability keeps the list that there is)",
       "redoubt protect availability --sync 'ANY 1 (B, C)'", command_protect },
     { "switchover", "NAME [--at HOST:PORT] [--key FILE]",
       "makes a synchronized standby primary, and the primary a standby; nothing is lost",
@@ -46,8 +48,9 @@ static const struct command commands[] = {
     { "restore",
       "FOLDER --to DIR --name NAME [--sql HOST:PORT] [--guard HOST:PORT] [--scn N | --time T] "
       "[--redo FOLDER | --at HOST:PORT] [--key FILE]",
-      "makes a database of its own from a backup, as of an SCN or a time, with redo since from a "
-      "folder or a live member",
+      "makes a database of its own from a backup, as of an SCN or a time (local, unless it ends in "
+      "Z "
+      "or +HH:MM), with redo since from a folder or a live member",
       "redoubt restore /backups/monday --to /var/lib/redoubt/d --name D --time '2026-11-23 "
       "03:00:00'",
       command_restore },
@@ -79,6 +82,7 @@ run(const struct command *c, int argc, char **argv)
 {
     struct env *env = env_posix_new();
     int rc = c->run(env, argc, argv);
+    bool usage_was_wrong = rc == ERR_USAGE;
 
     if (rc != 0) {
         const struct diag *d = diag_last();
@@ -88,17 +92,18 @@ run(const struct command *c, int argc, char **argv)
             fprintf(stderr, "  %s\n", d->detail);
         if (d->hint[0] != '\0')
             fprintf(stderr, "  Hint: %s\n", d->hint);
-        if (d->code == ERR_USAGE)
+        if (usage_was_wrong)
             fprintf(stderr, "Usage: redoubt %s %s\n", c->name, c->arguments);
     }
     env_free(env);
-    return rc == 0 ? 0 : 1;
+    return rc == 0 ? 0 : usage_was_wrong ? 2 : 1;
 }
 
 int
 main(int argc, char **argv)
 {
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+                      strcmp(argv[1], "help") == 0))
         return usage(stdout);
     if (argc < 2)
         return usage(stderr);
@@ -106,7 +111,7 @@ main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
         for (int a = 2; a < argc; a++)
-            if (strcmp(argv[a], "--help") == 0)
+            if (strcmp(argv[a], "--help") == 0 || strcmp(argv[a], "-h") == 0)
                 return help(&commands[i]);
         return run(&commands[i], argc - 2, argv + 2);
     }

@@ -4,11 +4,16 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "engine/base/env.h"
+#include "node/command_call.h"
 #include "node/node.h"
+
+enum { PATH_SIZE = 512 };
 
 static int
 usage(FILE *to, int status)
@@ -43,16 +48,69 @@ tune_allocator(void)
     mallopt(M_TOP_PAD, 512 << 10);
 }
 
+/* `redoubt start` listens: "ready", or why not. Once. */
+static void
+notify(const char *message, const char *detail, const char *hint)
+{
+    const char *number = getenv("REDOUBT_NOTIFY_FD");
+    int fd = number != NULL ? atoi(number) : -1;
+
+    if (fd < 3)
+        return;
+    dprintf(fd, "%s\n%s\n%s\n", message, detail, hint);
+    close(fd); /* banned-ok: the launcher's pipe */
+    unsetenv("REDOUBT_NOTIFY_FD");
+}
+
 static void
 print_error(const char *what)
 {
     const struct diag *d = diag_last();
+
+    notify(d->message, d->detail, d->hint);
 
     fprintf(stderr, "redoubtd: %s: %s (%s)\n", what, d->message, err_sqlstate(d->code));
     if (d->detail[0] != '\0')
         fprintf(stderr, "  %s\n", d->detail);
     if (d->hint[0] != '\0')
         fprintf(stderr, "  Hint: %s\n", d->hint);
+}
+
+static int
+check_key(const char *dir)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s/cluster.key", dir);
+    return call_check_key(path);
+}
+
+/* For `redoubt stop`. Without it the node works all the same. */
+static void
+write_pid(struct env *env, const char *dir)
+{
+    char path[PATH_SIZE], text[32];
+    struct env_file *f;
+
+    snprintf(path, sizeof path, "%s/redoubtd.pid", dir);
+    if (env_open(env, path, ENV_WRITE | ENV_CREATE | ENV_TRUNCATE, &f) != 0) {
+        diag_clear();
+        return;
+    }
+    snprintf(text, sizeof text, "%d\n", (int)getpid());
+    if (env_pwrite(f, text, strlen(text), 0) != 0)
+        diag_clear();
+    env_close(f);
+}
+
+static void
+remove_pid(struct env *env, const char *dir)
+{
+    char path[PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s/redoubtd.pid", dir);
+    if (env_unlink(env, path) != 0)
+        diag_clear();
 }
 
 /* Until a signal ends it. A node that has taken a base copy over itself is opened anew. */
@@ -98,13 +156,18 @@ main(int argc, char **argv)
     raise_file_limit();
     tune_allocator();
     env = env_posix_new();
-    rc = node_open(env, argv[1], &node);
+    rc = check_key(argv[1]);
+    if (rc == 0)
+        rc = node_open(env, argv[1], &node);
     if (rc != 0) {
         print_error("cannot start");
         env_free(env);
         return 1;
     }
+    write_pid(env, argv[1]);
+    notify("ready", "", "");
     rc = serve(env, argv[1], node, &set);
+    remove_pid(env, argv[1]);
     env_free(env);
     return rc == 0 ? 0 : 1;
 }

@@ -109,16 +109,30 @@ check_list(const struct role *r, enum register_mode mode, uint8_t k, const membe
            uint32_t count, struct register_config *to)
 {
     *to = (struct register_config){ .primary = r->config.self, .k = k };
+    if (mode != REGISTER_PERFORMANCE && count == 0) {
+        int rc = DIAG(ERR_INVALID_PARAMETER_VALUE, "%s waits for standbys, and none is named",
+                      register_mode_name(mode));
+
+        diag_hint("Name them: --sync 'ANY 1 (B, C)'.");
+        return rc;
+    }
+    if (mode == REGISTER_PERFORMANCE && count != 0)
+        return DIAG(ERR_INVALID_PARAMETER_VALUE,
+                    "%s waits for no standby: --sync has no place there", register_mode_name(mode));
     if (mode == REGISTER_PERFORMANCE ? count != 0 || k != 0 : count == 0 || k == 0 || k > count)
         return DIAG(ERR_INVALID_PARAMETER_VALUE, "%s with any %u of %u standbys is not possible",
                     register_mode_name(mode), k, count);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bit = register_bit(&r->d.reg, list[i]);
+        const struct register_member *m = register_member(&r->d.reg, list[i]);
 
-        if (bit == 0 || list[i] == r->config.self)
-            return DIAG(ERR_UNDEFINED_OBJECT, "member %u cannot be on the list", list[i]);
+        if (bit == 0 || m == NULL)
+            return DIAG(ERR_UNDEFINED_OBJECT, "there is no member %u", list[i]);
+        if (list[i] == r->config.self)
+            return DIAG(ERR_UNDEFINED_OBJECT, "\"%s\" is the primary: it waits for standbys only",
+                        m->name);
         if ((to->list & bit) != 0)
-            return DIAG(ERR_DUPLICATE_OBJECT, "member %u is on the list twice", list[i]);
+            return DIAG(ERR_DUPLICATE_OBJECT, "\"%s\" is on the list twice", m->name);
         to->list = (uint16_t)(to->list | bit);
     }
     return 0;

@@ -99,7 +99,7 @@ START_TEST(test_errors)
     bad("name: A\n\nname: B\n", "f.yaml:3: name: given twice, first in line 1");
     bad("name: A\nsql: {workers: 1}\nsql.workers: 2\n",
         "f.yaml:3: sql.workers: given twice, first in line 2");
-    bad("name: 1A\n", "f.yaml:1: name: expected a letter, then letters, digits, - or _, at most 63 "
+    bad("name: 1A\n", "f.yaml:1: name: expected a letter, then letters, digits, - or _, at most 31 "
                       "in all, not \"1A\"");
     bad("name: A\nsql:\n  listen: 5433\n",
         "f.yaml:3: sql.listen: expected a list of at most 16 addresses, host:port, not \"5433\"");
@@ -125,7 +125,7 @@ START_TEST(test_errors)
     bad("name: &a A\nlog: {destination: *a}\n", "f.yaml:2: aliases are not allowed here");
     bad("name: A\n---\nname: B\n", "f.yaml:2: a second document begins here");
     bad("name: \"a\\0b\"\n", "f.yaml:1: name: expected a letter, then letters, digits, - or _, at "
-                             "most 63 in all");
+                             "most 31 in all");
     bad("name: A\nsql: {\n", "f.yaml:3: not YAML: did not find expected node content");
 }
 END_TEST
