@@ -6,11 +6,13 @@ SPDX-License-Identifier: Apache-2.0
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Ledger, Place, bank_consistent, expect  # noqa: E402
+from harness import BIN, Ledger, Place, bank_consistent, expect, wait_until  # noqa: E402
 
 
 def ledger_of(node):
@@ -38,6 +40,24 @@ def is_at(d, rows, bank):
     d.stop()
 
 
+def is_interrupted(place, a):
+    """E3: a backup that was killed in the middle is no backup: nothing is made of it, and whoever
+    begins again elsewhere has one."""
+    folder = os.path.join(place.dir, 'killed')
+    env = dict(os.environ, REDOUBT_AT=a.guard(), REDOUBT_KEY=os.path.join(a.dir, 'cluster.key'))
+    child = subprocess.Popen([os.path.join(BIN, 'redoubt'), 'backup', '--to', folder], env=env,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: os.path.exists(folder) and os.listdir(folder), 'the backup has begun')
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    whole = os.path.join(folder, 'backup')
+    if os.path.exists(whole):  # it was faster: as if it had been killed just before its last step
+        os.unlink(whole)
+    d, done = restore(place, 'I', folder, check=False)
+    expect(done.returncode != 0 and not os.path.exists(d.dir), f'E3: {done.stderr}')
+    a.command('backup', '--to', folder + '-again')
+
+
 def main():
     with Place(keep='KEEP' in os.environ) as place:
         a = place.node('A')
@@ -45,6 +65,7 @@ def main():
         a.start()
         a.pgbench('-i', '-s', '1', '-q')
         a.query('create table ledger (n int primary key)')
+        early = time.time()
         folder = os.path.join(place.dir, 'backup')
         ledger = Ledger(a.dsn())
         ledger.start()
@@ -54,9 +75,14 @@ def main():
         print('backup under load: ok', flush=True)
 
         a.pgbench('-c', '4', '-t', '100', '-n')
+        half = a.connect()  # E4: begun before the moment, committed after it
+        half.autocommit = False
+        half.cursor().execute('insert into ledger values (-4)')
         rows, bank, scn = ledger_of(a), bank_consistent(a), a.scn()
         moment = time.time() + 0.01
         time.sleep(0.05)  # the moment has to lie between two commits
+        half.commit()
+        expect(-4 in ledger_of(a), 'E4: it is committed by now')
         a.query('delete from ledger')
         a.pgbench('-c', '4', '-t', '50', '-n')
 
@@ -71,6 +97,14 @@ def main():
         e, _ = restore(place, 'E', folder, '--time', f'{moment:.6f}', '--at', a.guard())
         is_at(e, rows, bank)
         print('to a time: ok', flush=True)
+        # E5: before the backup, but within its history; and before all history.
+        early_one, _ = restore(place, 'L', folder, '--time', f'{early:.6f}', '--at', a.guard())
+        is_at(early_one, set(), 0)
+        done = restore(place, 'O', folder, '--time', '1000000000', '--at', a.guard(), check=False)[1]
+        expect(done.returncode != 0, f'E5: a time before all history: {done.stdout}')
+        print('to a time before the backup: ok', flush=True)
+        is_interrupted(place, a)
+        print('interrupted: ok', flush=True)
 
         a.stop()
         f, _ = restore(place, 'F', folder, '--scn', str(scn), '--redo', os.path.join(a.dir, 'redo'))
@@ -78,7 +112,7 @@ def main():
         print('to an SCN, redo from a folder: ok', flush=True)
 
         g, done = restore(place, 'G', folder, '--scn', str(scn), check=False)
-        expect(done.returncode != 0 and not os.path.exists(g.dir), 'BACKUP-3: nothing is written')
+        expect(done.returncode != 0 and not os.path.exists(g.dir), 'E6, BACKUP-3: nothing is written')
         expect('reach' in done.stderr, done.stderr)
         bad = os.path.join(place.dir, 'bad')
         shutil.copytree(folder, bad)
@@ -93,7 +127,7 @@ def main():
         h, done = restore(place, 'H', bad, check=False)
         expect(done.returncode != 0 and not os.path.exists(h.dir), 'an unfinished one is refused')
         print('what cannot be is refused: ok', flush=True)
-    print('5 passed, 0 failed')
+    print('7 passed, 0 failed')
 
 
 if __name__ == '__main__':
