@@ -9,7 +9,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/mem.h"
-#include "engine/sql/ast.h"
+#include "engine/sql/ast_statement.h"
 
 enum { SQL_NAME_MAX = 63 }; /* bytes of an identifier; longer ones are cut at a character's end */
 
