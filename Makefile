@@ -1,6 +1,7 @@
 # Redoubt. Two commands do everything: `make demo` and `make check`.
 #   make [release|debug|asan|tsan]   build bin/redoubtd, bin/redoubt (release) or a profile's tree
 #   make unit PROFILE=asan           build and run the unit tests of a profile (TEST=name for one)
+#   make check-kills, check-seeds, fuzz, bench   longer runs, by hand
 #   make tidy | format               the checks of style and structure | clang-format in place
 PROFILE ?= release
 CC      ?= gcc
@@ -14,7 +15,9 @@ CFLAGS_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                   -fno-sanitize-recover=undefined -Wno-maybe-uninitialized -DRD_DEBUG=1
 # gcc says itself that maybe-uninitialized misjudges what the sanitizers add.
 CFLAGS_tsan    := -O1 -g -fsanitize=thread -Wno-maybe-uninitialized -DRD_DEBUG=1
-CFLAGS_fuzz    := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -DRD_DEBUG=1
+# clang, whose warnings are not asked for; it has another name for what gcc defines.
+CFLAGS_fuzz    := -O1 -g -w -fsanitize=address,undefined,fuzzer-no-link \
+                  -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__=1 -DRD_DEBUG=1
 LDFLAGS_asan   := -fsanitize=address,undefined
 LDFLAGS_tsan   := -fsanitize=thread
 LDFLAGS_fuzz   := -fsanitize=address,undefined
@@ -90,6 +93,11 @@ $(B)/tests/%: $(B)/tests/%.o $(TEST_OBJ) $(B)/libredoubt.a
 ENGINE_LIBS := -levent_core -levent_pthreads -lcrypto -llz4 -lzstd -lxxhash -lpthread
 $(B)/tests/unit/test_library: $(B)/tests/unit/test_library.o $(B)/libredoubt-engine.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(ENGINE_LIBS) -o $@
+# Fuzz targets, in a unit test that replays them and in libFuzzer's program.
+FUZZ_OBJ := $(call obj,$(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/*.c)))
+$(B)/tests/unit/test_fuzz: $(FUZZ_OBJ)
+$(B)/tests/fuzz/fuzz_main: $(FUZZ_OBJ)
+$(B)/tests/fuzz/fuzz_main: ALL_LDFLAGS += -fsanitize=fuzzer
 $(B)/bench/%: $(B)/bench/%.o $(B)/libredoubt.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 

@@ -23,6 +23,12 @@ check-faults: deps
 	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
 	FAULTS_STEP=1 build/release/tests/sim/test_engine_faults
 
+# libFuzzer over every decoder: FUZZ_SECONDS for each (60), FUZZ_TARGET for one alone.
+.PHONY: fuzz
+fuzz:
+	@scripts/deps fuzz
+	@scripts/fuzz
+
 # Lossy disks: each test cuts the power at every operation.
 .PHONY: crash
 crash: $(CRASHES)
