@@ -67,7 +67,7 @@ copy_fail(struct ship_base_copy *c, int code)
 /* ---- the list ----------------------------------------------------------------------------------
  */
 
-/* BASE-1 */
+/* COPY-1 */
 static bool
 segment_id(struct slice path, uint64_t *id)
 {
@@ -428,7 +428,7 @@ copy_show(struct ship_base_copy *c, uint64_t bytes)
         c->o.progress(c->o.arg, c->done, c->total);
 }
 
-/* BASE-4. A piece that an earlier attempt left is gone on with; where that was not what the source
+/* COPY-4. A piece that an earlier attempt left is gone on with; where that was not what the source
  * holds, the whole file is fetched. */
 static int
 copy_file(struct ship_base_copy *c, const struct base_file *f)
@@ -519,7 +519,7 @@ take_hash(struct ship_base_copy *c, size_t *at, struct slice key, struct slice v
     return rc;
 }
 
-/* BASE-3; and only what a manifest may hold. */
+/* COPY-3; and only what a manifest may hold. */
 static int
 copy_manifest(struct ship_base_copy *c)
 {
@@ -561,7 +561,7 @@ copy_manifest(struct ship_base_copy *c)
     return wr_finish(&c->edit.w);
 }
 
-/* BASE-2 */
+/* COPY-2 */
 static int
 finish(void *arg)
 {

@@ -13,12 +13,12 @@
  * "log": u32 incarnation | position (as in LOCATED) | u64 end LSN | lineage.
  * "manifest": u32 items | the edit (engine/lsm/manifest_int.h).
  *
- * BASE-1  nothing that the peer names becomes a path: only names that lsm_file_name makes are
+ * COPY-1  nothing that the peer names becomes a path: only names that lsm_file_name makes are
  *         written, below the given folder.
- * BASE-2  the manifest is written last, after everything it names is durable: a copy that was cut
+ * COPY-2  the manifest is written last, after everything it names is durable: a copy that was cut
  *         off leaves no database, and is begun again in the same folder.
- * BASE-3  the source's own state (role register, promises) is not copied.
- * BASE-4  each segment is compared with the hash that the source's manifest has of it, whether it
+ * COPY-3  the source's own state (role register, promises) is not copied.
+ * COPY-4  each segment is compared with the hash that the source's manifest has of it, whether it
  *         was fetched now, left by an earlier attempt, or held by the node before; what is whole is
  *         not fetched again, and of what is not, the rest.
  *

@@ -82,7 +82,7 @@ ack_now(struct ship_receiver *r)
     };
 }
 
-/* RECEIVE-1: nothing leaves once it was stopped. Commits wait for what is durable, so that is told
+/* SHIP-5: nothing leaves once it was stopped. Commits wait for what is durable, so that is told
  * at once; what was received and applied is told along with it, or after a rest. Returns how long
  * to wait for news. */
 static uint64_t

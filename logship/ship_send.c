@@ -63,7 +63,7 @@ on_sealed(void *arg, struct redo_frame *frame)
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
-/* SHIP-1: the follower's log must be the same up to where it wants to go on. */
+/* SHIP-3: the follower's log must be the same up to where it wants to go on. */
 static int
 send_open(void *arg)
 {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "engine/base/mem.h"
@@ -300,6 +301,41 @@ resident_kib(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* SRV-6: a message that announces a gigabyte holds memory for what has arrived of it; past the
+ * budget its connection ends, and gives all of it back. */
+START_TEST(test_announced_memory)
+{
+    enum { ARRIVED = 300 << 10, BUDGET = 4 << 20, FLOOD = 8 << 20 };
+    struct server_options o = fixture_options();
+    uint8_t head[5] = { 'Q' }, *body = xcalloc(1, FLOOD);
+    struct budget budget;
+    struct wire w, other;
+    ssize_t n = 0;
+
+    budget_init(&budget, "messages", BUDGET, NULL);
+    o.budget = &budget;
+    fixture_start(o);
+    connect_as(&w, "alice");
+    store_u32_be(head + 1, 0x3ffffff0);
+    ck_assert_int_eq(send(w.fd, head, sizeof head, 0), sizeof head);
+    for (size_t at = 0; at < ARRIVED; at += (size_t)n)
+        ck_assert_int_gt(n = send(w.fd, body + at, ARRIVED - at, 0), 0);
+    while (atomic_load(&budget.used) < ARRIVED)
+        env_sleep_us(fx.env, 100);
+    ck_assert_uint_le(atomic_load(&budget.used), 4 * ARRIVED); /* old and new, while it grows */
+    for (size_t at = 0; at < FLOOD && n > 0; at += (size_t)n)
+        n = send(w.fd, body + at, FLOOD - at, MSG_NOSIGNAL);
+    ck_assert_int_lt(n, 0);
+    while (atomic_load(&budget.used) > 0)
+        env_sleep_us(fx.env, 100);
+    connect_as(&other, "alice");
+    ck_assert_str_eq(ask(&other, "echo x"), "T D[x] C[echo] Z[I] ");
+    wire_close(&other);
+    wire_close(&w);
+    xfree(body);
+}
+END_TEST
+
 /* SRV-13: an idle connection has no fiber and no buffers. */
 START_TEST(test_idle_connections)
 {
@@ -400,6 +436,7 @@ main(void)
     tcase_add_test(t, test_psql);
     tcase_add_test(t, test_psycopg2);
     tcase_add_test(t, test_pgbench);
+    tcase_add_test(t, test_announced_memory);
     tcase_add_test(t, test_idle_connections);
     tcase_add_test(t, test_ten_thousand);
     suite_add_tcase(s, t);

@@ -33,7 +33,8 @@ static struct ship_receiver *receiver;
 static struct ship_base_source *source;
 static struct ship_base_copy *copy;
 static struct ship_ack last_ack;
-static bool accepting;
+static bool accepting, forging; /* the chain in requests */
+static int end_code;
 static int senders_ended, located;
 static struct ship_located answer;
 
@@ -98,6 +99,8 @@ primary_message(void *arg, struct link *l, const struct ship_header *h, struct s
     if (sender != NULL)
         ship_sender_stop(sender);
     must(ship_redo_request_decode(body, &o.request));
+    if (forging)
+        o.request.from.chain.lo ^= 1;
     sender = ship_sender_start(&o);
     return 0;
 }
@@ -168,6 +171,14 @@ accepts(void *arg, member_id_t from, incarnation_t inc)
 }
 
 static void
+on_end(void *arg, struct ship_receiver *r, int code)
+{
+    (void)arg;
+    (void)r;
+    end_code = code;
+}
+
+static void
 on_applied(void *arg, struct lsn applied, scn_t scn)
 {
     (void)arg;
@@ -187,7 +198,8 @@ receive(void)
                                       .purpose = SHIP_REDO_FOLLOW,
                                       .inc = engine_incarnation(engines[0]),
                                       .target = engine_incarnation(engines[0]),
-                                      .accepts = accepts };
+                                      .accepts = accepts,
+                                      .on_end = on_end };
 
     while (standby_link == NULL)
         fiber_sleep_us(1000);
@@ -311,7 +323,7 @@ copy_once(uint64_t rate)
     return rc;
 }
 
-/* BASE-2: attempts that are cut off leave no database, whatever was there already. */
+/* COPY-2: attempts that are cut off leave no database, whatever was there already. */
 static void
 copy_under_load(void)
 {
@@ -334,7 +346,7 @@ copy_under_load(void)
 }
 
 /* A source where all is in segments and nothing goes on: there is redo to tell where the log
- * stands all the same. BASE-3: what belongs to the source's role is not copied. */
+ * stands all the same. COPY-3: what belongs to the source's role is not copied. */
 static void
 copy_at_rest(void)
 {
@@ -518,8 +530,44 @@ refuse_first(void)
     ck_assert_uint_eq(end.lsn.v, REDO_LSN_FIRST.v);
     accepting = true;
     receive_end();
-    receive(); /* SHIP-2: asked again, the sender begins where the log ends */
+    receive(); /* SHIP-4: asked again, the sender begins where the log ends */
     return scn;
+}
+
+/* SHIP-3: a log that is not the same is sent nothing, though it ends at the same place. */
+static void
+diverged(void)
+{
+    receive_end();
+    forging = true;
+    end_code = 0;
+    receive();
+    while (end_code == 0)
+        fiber_sleep_us(1000);
+    ck_assert_int_eq(end_code, ERR_DIVERGED);
+    forging = false;
+    receive_end();
+    receive();
+}
+
+/* SHIP-5: after the end no acknowledgement leaves, though what was taken is applied all the same.
+ */
+static void
+stopped(void)
+{
+    scn_t scn = write_some(500, 1000);
+    struct ship_ack said;
+
+    while (last_ack.received.v < redo_sealed(engine_redo(engines[0])).v)
+        fiber_sleep_us(1000);
+    receive_end();
+    said = last_ack;
+    while (engine_applied(engines[1]).v < said.received.v)
+        fiber_sleep_us(1000);
+    fiber_sleep_us(20000); /* time for what must not happen */
+    ck_assert_mem_eq(&said, &last_ack, sizeof said);
+    receive();
+    wait_shown(scn);
 }
 
 /* An acknowledgement says durable and applied in the end. */
@@ -578,6 +626,8 @@ drive(void *arg)
         ck_assert_uint_gt(loaded_scn, 0);
     } else if (part == 0) {
         acknowledged_in_the_end();
+        diverged();
+        stopped();
     } else if (part == 1) {
         cut_again_and_again();
     } else {
@@ -628,7 +678,7 @@ START_TEST(test_ship)
 }
 END_TEST
 
-/* BASE-1: a source cannot name a path, nor anything but segments. */
+/* COPY-1: a source cannot name a path, nor anything but segments. */
 START_TEST(test_copy_takes_segments_only)
 {
     static const char *const names[] = {
