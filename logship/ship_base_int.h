@@ -31,7 +31,7 @@ struct base_open {
 /* Both are jobs: struct base_open. */
 MUST_CHECK
 int base_file_open(void *arg);
-/* After fetching: makes it durable and compares it (BASE-4). ERR_CORRUPT: it is empty again, and
+/* After fetching: makes it durable and compares it (COPY-4). ERR_CORRUPT: it is empty again, and
  * offset is 0. */
 MUST_CHECK
 int base_file_check(void *arg);

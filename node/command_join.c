@@ -82,7 +82,7 @@ may_go_on(int code)
            code == ERR_ROLE || code == ERR_DIVERGED || code == ERR_NO_FILE || code == ERR_NOT_FOUND;
 }
 
-/* What has come stays, so that each try takes up where the one before was cut off (BASE-4). */
+/* What has come stays, so that each try takes up where the one before was cut off (COPY-4). */
 static int
 copy(struct joining *j)
 {

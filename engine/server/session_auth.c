@@ -23,17 +23,21 @@ session_auth_free(struct session *s)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* SRV-8: max_connections counts those who are authenticated; the last ones are for superusers. */
+/* SRV-8: max_connections counts those who are authenticated; the last ones are for superusers. Who
+ * is refused never counts, not even for a moment. */
 static int
 take_place(struct session *s)
 {
     struct server *server = s->worker->server;
-    int reserved = s->is_superuser ? 0 : server->o.superuser_reserved;
+    int limit = server->o.max_connections - (s->is_superuser ? 0 : server->o.superuser_reserved);
+    int count = atomic_load(&server->ready_count);
 
+    do {
+        if (count >= limit)
+            return DIAG(ERR_TOO_MANY_CONNECTIONS, "sorry, too many clients already");
+    } while (!atomic_compare_exchange_weak(&server->ready_count, &count, count + 1));
     s->is_counted = true;
-    if (atomic_fetch_add(&server->ready_count, 1) < server->o.max_connections - reserved)
-        return 0;
-    return DIAG(ERR_TOO_MANY_CONNECTIONS, "sorry, too many clients already");
+    return 0;
 }
 
 static bool

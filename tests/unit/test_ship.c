@@ -382,7 +382,7 @@ damage_one(void *arg, const char *name)
     return ERR_END;
 }
 
-/* BASE-4: what has come is not fetched again, wherever the line is cut; what was damaged meanwhile
+/* COPY-4: what has come is not fetched again, wherever the line is cut; what was damaged meanwhile
  * is; and a node that holds the segments already fetches none. */
 static void
 copy_goes_on(void)
