@@ -1,8 +1,8 @@
 /* The engine's storage against the oracle of the storage model, step by random step: ORDER-1,
  * READ-1 to READ-3, UNDO-1 to UNDO-4, TOMB-1, CUT-1 to CUT-5, REDO-1 to REDO-3, HORIZON-1 to
  * HORIZON-4, PIN-1, INC-1, TXN-1, TXN-2, STATUS-1, STATUS-2, DDL-1. Each rule that can be broken is
- * switched off, and must then be missed: all but CUT-1 and CUT-3, on which everything here is built,
- * and HORIZON-3, which takes two nodes (test_destinations.c).
+ * switched off, and must then be missed: all but CUT-1 and CUT-3, on which everything here is
+ * built, and HORIZON-3, which takes two nodes (test_destinations.c).
  *
  *   STORAGE_SEED=n    plays one seed, showing its steps
  *   STORAGE_SEEDS=n   plays so many (default: what fits into a unit test)
