@@ -180,7 +180,6 @@ void txn_free(struct txn *t); /* rolls back if open */
 MUST_CHECK
 int txn_begin(struct txn *t, enum txn_isolation isolation, bool read_only);
 bool txn_is_open(const struct txn *t);
-bool txn_has_written(const struct txn *t);
 txid_t txn_id(const struct txn *t); /* 0 until the first write */
 void txn_set_read_only(struct txn *t, bool read_only);
 MUST_CHECK

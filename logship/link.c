@@ -521,28 +521,10 @@ link_serve(struct link *l)
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-enum ship_kind
-link_kind(const struct link *l)
-{
-    return l->kind;
-}
-
-bool
-link_was_accepted(const struct link *l)
-{
-    return l->accepted;
-}
-
 member_id_t
 link_peer_id(const struct link *l)
 {
     return l->peer.id;
-}
-
-uint64_t
-link_peer_boot(const struct link *l)
-{
-    return l->peer.boot_id;
 }
 
 const char *

@@ -80,8 +80,7 @@ struct link_dial *link_dial_start(struct link_hub *h, const char *address, membe
                                   enum ship_kind kind, const struct link_handler *handler);
 /* Ends the link if it is up. The handler is not called any more once this returns. Parks. */
 void link_dial_stop(struct link_dial *d);
-void link_dial_now(struct link_dial *d);          /* does not wait for the back-off to pass */
-struct link *link_dial_link(struct link_dial *d); /* when it is up, else NULL */
+void link_dial_now(struct link_dial *d); /* does not wait for the back-off to pass */
 int link_dial_last_error(const struct link_dial *d, char *text, size_t size);
 
 /* One attempt, for a command: 0 and a link that is up, or why not. Parks. */
@@ -112,11 +111,8 @@ int link_flush(struct link *l);
  * Returns at once; on_down follows. */
 void link_close(struct link *l, int code, const char *text);
 
-enum ship_kind link_kind(const struct link *l);
-bool link_was_accepted(const struct link *l);
 /* What the other side proved to be. */
 member_id_t link_peer_id(const struct link *l);
-uint64_t link_peer_boot(const struct link *l);
 const char *link_peer_name(const struct link *l);
 const char *link_peer_address(const struct link *l);
 uint64_t link_heard_ns(const struct link *l); /* when a message last arrived */

@@ -299,12 +299,6 @@ link_dial_now(struct link_dial *d)
     fiber_queue_wake_all(&d->wakes);
 }
 
-struct link *
-link_dial_link(struct link_dial *d)
-{
-    return d->link != NULL && d->link->up && !d->link->ending ? d->link : NULL;
-}
-
 int
 link_dial_last_error(const struct link_dial *d, char *text, size_t size)
 {

@@ -283,12 +283,6 @@ ship_sender_stop(struct ship_sender *s)
     fiber_queue_wake_all(&s->news);
 }
 
-struct lsn
-ship_sender_lsn(const struct ship_sender *s)
-{
-    return s->lsn;
-}
-
 /* ---- where logs part --------------------------------------------------------------------------
  */
 

@@ -36,7 +36,6 @@ struct ship_sender *ship_sender_start(const struct ship_send_options *o);
 void ship_sender_stop(struct ship_sender *s);
 /* The pointer has moved. From any thread. */
 void ship_sender_wake(struct ship_sender *s);
-struct lsn ship_sender_lsn(const struct ship_sender *s); /* sent up to here */
 
 /* ---- finding where two logs part --------------------------------------------------------------
  */

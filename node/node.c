@@ -441,9 +441,3 @@ node_wait_ready(struct node *n, uint64_t timeout_us)
     env_mutex_unlock(&n->state_mutex);
     return ready;
 }
-
-const char *
-node_sql_address(const struct node *n)
-{
-    return server_address(n->server, 0);
-}

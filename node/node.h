@@ -47,6 +47,5 @@ bool node_wants_reopen(const struct node *n);
 /* For whoever started it: waits until the node is open for writing or follows somebody. False:
  * timeout_us passed first. Blocks. From any plain thread. */
 bool node_wait_ready(struct node *n, uint64_t timeout_us);
-const char *node_sql_address(const struct node *n);
 
 #endif

@@ -19,12 +19,6 @@ env_self(void)
 }
 
 void
-env_enter(struct env *env)
-{
-    task_self()->env = env;
-}
-
-void
 env_free(struct env *env)
 {
     if (task_self()->env == env)

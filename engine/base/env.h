@@ -35,9 +35,8 @@ struct env_thread;
 
 /* The real world. If the calling task has no env yet, this becomes its env. */
 struct env *env_posix_new(void);
-void env_free(struct env *env);  /* nothing of it may be left in use */
-struct env *env_self(void);      /* of the current task; never NULL (CHECKed) */
-void env_enter(struct env *env); /* from here on the calling task lives in this env */
+void env_free(struct env *env); /* nothing of it may be left in use */
+struct env *env_self(void);     /* of the current task; never NULL (CHECKed) */
 
 /* ---- time and randomness ------------------------------------------------------------------- */
 

@@ -26,12 +26,6 @@ static const char *const level_names[] = {
     [LOG_WARNING] = "WARNING", [LOG_ERROR] = "ERROR",
 };
 
-const char *
-log_level_name(enum log_level level)
-{
-    return level_names[level];
-}
-
 bool
 log_level_parse(const char *text, enum log_level *out)
 {
@@ -112,12 +106,6 @@ log_reopen(struct log *l)
     env_mutex_unlock(&l->lock);
     env_close(before);
     return 0;
-}
-
-void
-log_set_level(struct log *l, enum log_level least)
-{
-    atomic_store(&l->least, (int)least);
 }
 
 bool

@@ -33,7 +33,6 @@ void log_close(struct log *l);
 /* Opens the file anew, after somebody has moved it away. */
 MUST_CHECK
 int log_reopen(struct log *l);
-void log_set_level(struct log *l, enum log_level least);
 
 /* In all of these a NULL log drops the line. */
 bool log_wants(const struct log *l, enum log_level level);
@@ -46,7 +45,6 @@ void log_at(struct log *l, enum log_level level, const char *fmt, ...) PRINTF_LI
 /* "doing: message (SQLSTATE)", then detail and hint, of the task's last error. */
 void log_diag(struct log *l, enum log_level level, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-const char *log_level_name(enum log_level level);
 bool log_level_parse(const char *text, enum log_level *out); /* "debug" … "error" */
 
 #endif

@@ -230,6 +230,20 @@ xfree(void *p)
     block_free(b);
 }
 
+void *
+mem_library_alloc(void *opaque, size_t size)
+{
+    (void)opaque;
+    return xmalloc(size);
+}
+
+void
+mem_library_free(void *opaque, void *p)
+{
+    (void)opaque;
+    xfree(p);
+}
+
 /* The block lies below an aligned address; the pointer to it stands just before that. */
 void *
 xaligned(size_t align, size_t size)

@@ -37,6 +37,9 @@ void *xaligned(size_t align, size_t size) __attribute__((returns_nonnull)); /* f
 void xfree_aligned(void *p);
 char *xstrdup(const char *s) __attribute__((returns_nonnull));
 void xfree(void *p);
+/* The same for libraries that take an allocator; `opaque` is not looked at. */
+void *mem_library_alloc(void *opaque, size_t size);
+void mem_library_free(void *opaque, void *p);
 /* A block of this size fills a huge page with its header; blocks from this size on are mapped on
  * huge pages where the system has them. */
 enum { MEM_HUGE_BLOCK = (2 << 20) - 64 };

@@ -138,7 +138,6 @@ void cat_hidden_key(uint64_t row_id, uint8_t key[8]);
 
 struct catalog *catalog_new(struct engine *e);
 void catalog_free(struct catalog *c);
-struct engine *catalog_engine(struct catalog *c);
 
 /* The catalogue as the transaction's current statement sees it (own changes included), or as of a
  * pinned moment. A statement must be open. Park. */

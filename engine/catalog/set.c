@@ -65,12 +65,6 @@ catalog_free(struct catalog *c)
     xfree(c);
 }
 
-struct engine *
-catalog_engine(struct catalog *c)
-{
-    return c->engine;
-}
-
 /* ---- acquiring ------------------------------------------------------------------------------- */
 
 /* Mixed so that incarnation and SCN share one number; never 0. */

@@ -3,12 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/catalog/catalog_int.h"
 
-const struct cat_table *
-systable_table(struct catalog *c, enum systable_id id)
-{
-    return &c->system[id];
-}
-
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Puts or deletes the row's entry in each index. A duplicate in a unique one is ERR_FILE_EXISTS. */

@@ -85,10 +85,7 @@ enum systable_id {
 };
 
 const struct systable *systable_get(enum systable_id id);
-const struct systable *systable_by_oid(oid_t oid); /* NULL: none */
 const struct systable *systable_by_name(struct slice name);
-/* Its description, made once per catalog; the layouts are needed to read and write rows. */
-const struct cat_table *systable_table(struct catalog *c, enum systable_id id);
 
 /* Column numbers, from 0, of those that code names. */
 enum {

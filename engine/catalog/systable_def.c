@@ -454,15 +454,6 @@ systable_get(enum systable_id id)
 }
 
 const struct systable *
-systable_by_oid(oid_t oid)
-{
-    for (int i = 0; i < SYS_COUNT; i++)
-        if (systables[i].oid == oid)
-            return &systables[i];
-    return NULL;
-}
-
-const struct systable *
 systable_by_name(struct slice name)
 {
     for (int i = 0; i < SYS_COUNT; i++)

@@ -29,21 +29,7 @@ struct codec_dict {
     ZSTD_DDict *decompress;
 };
 
-static void *
-zstd_alloc(void *opaque, size_t size)
-{
-    (void)opaque;
-    return xmalloc(size);
-}
-
-static void
-zstd_free(void *opaque, void *p)
-{
-    (void)opaque;
-    xfree(p);
-}
-
-static const ZSTD_customMem zstd_memory = { zstd_alloc, zstd_free, NULL };
+static const ZSTD_customMem zstd_memory = { mem_library_alloc, mem_library_free, NULL };
 
 const char *
 codec_name(enum codec c)

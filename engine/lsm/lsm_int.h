@@ -241,7 +241,6 @@ void lsm_put_pin(struct manifest_edit *e, const struct lsm_pin *pin);
 MUST_CHECK
 int lsm_get_pin(struct slice key, struct slice value, struct lsm_pin *pin);
 void lsm_put_singleton(struct manifest_edit *e, enum manifest_type type, uint64_t value);
-void lsm_put_counter(struct manifest_edit *e, const char *name, uint64_t value);
 /* An item in words, for the dump. */
 void lsm_item_print(enum manifest_type type, struct slice key, struct slice value, char *out,
                     size_t cap);
@@ -350,8 +349,6 @@ bool lsm_scene_sees(const struct lsm_scene *s, incarnation_t tag, scn_t c);
 scn_t lsm_scene_seen_max(const struct lsm_scene *s, incarnation_t tag);
 /* With lsm.state. */
 bool lsm_holds_locked(struct lsm *l, incarnation_t b, scn_t s, scn_t tip);
-MUST_CHECK
-int lsm_branches_load(struct lsm *l);
 /* Recovery positions as they are once `job`'s memtable (or NULL) is flushed and `floor` was noted
  * before: adds what changes to the edit. With lsm.edit. In memory they change at once: a lower one
  * on disk only means more to read again. */

@@ -60,15 +60,6 @@ lsm_put_singleton(struct manifest_edit *e, enum manifest_type type, uint64_t val
     manifest_put(e, type, slice(NULL, 0), slice(v, 8));
 }
 
-void
-lsm_put_counter(struct manifest_edit *e, const char *name, uint64_t value)
-{
-    uint8_t v[8];
-
-    store_u64(v, value);
-    manifest_put(e, MANIFEST_COUNTER, slice_str(name), slice(v, 8));
-}
-
 /* ---- segments and runs ------------------------------------------------------------------------
  */
 

@@ -434,12 +434,6 @@ segment_props(const struct segment *s)
     return &s->props;
 }
 
-const char *
-segment_path(const struct segment *s)
-{
-    return s->path;
-}
-
 bool
 segment_maybe(struct segment *s, struct slice key, uint64_t hash)
 {

@@ -111,7 +111,6 @@ int segment_builder_add(struct segment_builder *b, const struct version_ref *v);
 /* Kept in the properties; at most 1 MiB. */
 void segment_builder_set_stats(struct segment_builder *b, struct slice stats);
 uint64_t segment_builder_bytes(const struct segment_builder *b); /* file size so far, about */
-uint64_t segment_builder_versions(const struct segment_builder *b);
 /* So far; slices live until the next call on the builder. */
 const struct segment_props *segment_builder_props(struct segment_builder *b);
 /* Writes what is left, syncs, closes and frees, also on an error: the file is then unlinked. */
@@ -156,7 +155,6 @@ void segment_unref(struct segment *s);
 void segment_unlink_at_close(struct segment *s);
 
 const struct segment_props *segment_props(const struct segment *s);
-const char *segment_path(const struct segment *s);
 /* False: the key is certainly not in it. From key range and filter; reads nothing. */
 bool segment_maybe(struct segment *s, struct slice key, uint64_t hash); /* filter_hash(key) */
 /* Roughly how many bytes of the file lie below the key; reads at most an index block. For splitting
@@ -198,10 +196,6 @@ int segment_cursor_next(struct segment_cursor *c); /* must be valid. May park. *
  * whole blocks by the index, for keys with long histories. Must be valid. May park. */
 MUST_CHECK
 int segment_cursor_skip(struct segment_cursor *c, scn_t scn);
-/* Pins the block under the current value so that the value outlives the cursor; give it back with
- * segment_release. */
-struct block *segment_cursor_hold(struct segment_cursor *c);
-void segment_release(struct block *b);
 void segment_cursor_close(struct segment_cursor *c); /* any number of times */
 
 /* ---- ranges --------------------------------------------------------------------------------- */

@@ -366,12 +366,6 @@ segment_builder_bytes(const struct segment_builder *b)
     return seg_output_offset(&b->out) + b->waiting.size / 2 + block_builder_bytes(&b->block) / 2;
 }
 
-uint64_t
-segment_builder_versions(const struct segment_builder *b)
-{
-    return b->props.version_count;
-}
-
 const struct segment_props *
 segment_builder_props(struct segment_builder *b)
 {

@@ -185,17 +185,3 @@ segment_cursor_skip(struct segment_cursor *c, scn_t scn)
         rc = segment_cursor_next(c);
     return rc;
 }
-
-struct block *
-segment_cursor_hold(struct segment_cursor *c)
-{
-    CHECK(c->valid);
-    cache_pin(&c->block->item);
-    return c->block;
-}
-
-void
-segment_release(struct block *b)
-{
-    seg_unpin(b);
-}

@@ -10,21 +10,7 @@
 
 enum { ARCHIVE_CHUNK = 256 << 10, ARCHIVE_LEVEL = 3 };
 
-static void *
-zstd_alloc(void *opaque, size_t size)
-{
-    (void)opaque;
-    return xmalloc(size);
-}
-
-static void
-zstd_free(void *opaque, void *p)
-{
-    (void)opaque;
-    xfree(p);
-}
-
-static const ZSTD_customMem zstd_memory = { zstd_alloc, zstd_free, NULL };
+static const ZSTD_customMem zstd_memory = { mem_library_alloc, mem_library_free, NULL };
 
 struct zip {
     struct env_file *in, *out;

@@ -172,15 +172,6 @@ redo_strand_tree(struct redo_strand *s, enum redo_record_type type, txid_t txid,
     return strand_flush_if_full(s);
 }
 
-int
-redo_strand_record(struct redo_strand *s, struct slice record)
-{
-    CHECK(record.size >= REDO_RECORD_HEADER && record.size <= redo_strand_value_max(s));
-    writes_close(s);
-    wr_slice(&s->buffer, record);
-    return strand_flush_if_full(s);
-}
-
 /* Makes sure that a record with that many children still fits. */
 MUST_CHECK
 static int

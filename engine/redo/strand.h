@@ -63,9 +63,6 @@ int redo_strand_delete(struct redo_strand *s, txid_t txid, uint64_t seq, tree_id
 MUST_CHECK
 int redo_strand_tree(struct redo_strand *s, enum redo_record_type type, txid_t txid,
                      tree_id_t tree); /* TREE_CREATE or TREE_DROP */
-/* A record encoded elsewhere (HORIZON, IDS, ...). */
-MUST_CHECK
-int redo_strand_record(struct redo_strand *s, struct slice record);
 
 /* What a commit gives redo_append, and gets. */
 struct redo_strand_commit {

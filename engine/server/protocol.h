@@ -20,7 +20,6 @@ enum {
     PROTO_STARTUP_MAX = 10000,         /* bytes of a startup packet */
     PROTO_UNAUTHENTICATED_MAX = 10240, /* of any message before authentication */
     PROTO_MESSAGE_MAX = 0x3fffffff,    /* 1 GiB - 1, after it */
-    PROTO_PARAMS_MAX = 65535,
 };
 
 /* First words of a startup packet. */

@@ -67,7 +67,6 @@ enum ast_kind {
     AST_INDEX_COLUMN, /* struct ast_index_column */
     AST_ALTER_CMD,    /* struct ast_alter_cmd */
     AST_NAME,         /* struct ast_name: an identifier in a list */
-    AST_LIKE_TABLE,   /* struct ast_relation: LIKE other, in CREATE TABLE */
     /* statements */
     AST_SELECT = 100,    /* struct ast_select: SELECT, VALUES, TABLE, set operations */
     AST_INSERT,          /* struct ast_insert */
@@ -166,7 +165,6 @@ enum ast_literal_type {
     AST_LIT_INT,     /* fits int8; integer has it */
     AST_LIT_NUMERIC, /* text has its digits */
     AST_LIT_STRING,  /* text, escapes resolved: of unknown type until bound */
-    AST_LIT_BITS,    /* B'...' or X'...': text begins with b or x */
 };
 struct ast_literal {
     struct ast node;

@@ -137,12 +137,10 @@ enum ast_constraint_kind {
     AST_CON_NOT_NULL,
     AST_CON_DEFAULT,
     AST_CON_IDENTITY,
-    AST_CON_GENERATED,
     AST_CON_CHECK,
     AST_CON_PRIMARY,
     AST_CON_UNIQUE,
     AST_CON_FOREIGN,
-    AST_CON_EXCLUDE,
     AST_CON_COLLATE,   /* of a column: `columns` has the collation's name */
     AST_CON_ATTRIBUTE, /* the parser's own: does not occur in a tree */
 };
@@ -193,7 +191,7 @@ struct ast_create_table {
     struct ast_relation *relation;
     enum ast_persistence persistence;
     bool if_not_exists;
-    struct ast_list *elements; /* column_def, constraint, AST_LIKE_TABLE, in the order given */
+    struct ast_list *elements; /* column_def, constraint, in the order given */
     struct ast_list *options;  /* WITH (...) */
     struct ast_list *inherits;
     bool partition_by, partition_of;
@@ -275,8 +273,6 @@ enum ast_alter_kind {
     AST_ALTER_SET_UNLOGGED,
     AST_ALTER_CLUSTER_ON,
     AST_ALTER_TRIGGERS, /* ENABLE or DISABLE TRIGGER */
-    AST_ALTER_REPLICA_IDENTITY,
-    AST_ALTER_ADD_IDENTITY,
     AST_ALTER_DROP_IDENTITY,
 };
 struct ast_alter_cmd {

@@ -355,6 +355,10 @@ int refuse_index(const struct exec_ctx *ctx, const struct cat_table *t, const st
                  const struct datum *values);
 /* "(1, abc, null)" for the detail of a message. */
 const char *row_text(const struct cat_table *t, struct arena *a, const struct datum *values);
+/* CHECK constraints of the row in v->columns: ERR_CHECK_VIOLATION. The text of the row lies in v's
+ * arena. */
+MUST_CHECK
+int exec_checks_hold(const struct eval *v, const struct plan_modify *m);
 
 /* The row refers to rows that exist (and holds them with a key share). old NULL: an insert. */
 MUST_CHECK

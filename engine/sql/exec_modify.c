@@ -34,25 +34,9 @@ eval_over(struct exec_node *n, struct modify *s, const struct datum *columns)
 static int
 check_constraints(struct exec_node *n, struct modify *s, const struct datum *values)
 {
-    const struct cat_table *t = s->plan->table;
+    struct eval v = eval_over(n, s, values);
 
-    for (int32_t i = 0; i < s->plan->check_count; i++) {
-        struct eval v = eval_over(n, s, values);
-        struct datum d;
-        int rc = eval_row(&v, s->plan->checks[i].check, &d);
-
-        if (rc != 0)
-            return rc;
-        if (d.is_null || d.i != 0)
-            continue;
-        (void)DIAG(ERR_CHECK_VIOLATION,
-                   "new row for relation \"%s\" violates check constraint \"%s\"", t->name,
-                   s->plan->checks[i].name);
-        diag_detail("Failing row contains %s.", row_text(t, &s->row, values));
-        diag_object(t->schema, t->name, NULL, s->plan->checks[i].name);
-        return ERR_CHECK_VIOLATION;
-    }
-    return 0;
+    return exec_checks_hold(&v, s->plan);
 }
 
 /* The written row, then the input row. */

@@ -370,26 +370,11 @@ point_select(struct point *x, const struct plan *plan, struct point_out *o)
 static int
 checks_hold(struct point *x, const struct plan_modify *m, const struct datum *values)
 {
-    const struct cat_table *t = x->p->table;
     struct eval v = x->eval;
 
     v.columns = values;
-    for (int32_t i = 0; i < m->check_count; i++) {
-        struct datum d;
-        int rc = eval_row(&v, m->checks[i].check, &d);
-
-        if (rc != 0)
-            return rc;
-        if (d.is_null || d.i != 0)
-            continue;
-        (void)DIAG(ERR_CHECK_VIOLATION,
-                   "new row for relation \"%s\" violates check constraint \"%s\"", t->name,
-                   m->checks[i].name);
-        diag_detail("Failing row contains %s.", row_text(t, x->arena, values));
-        diag_object(t->schema, t->name, NULL, m->checks[i].name);
-        return ERR_CHECK_VIOLATION;
-    }
-    return 0;
+    v.arena = x->arena;
+    return exec_checks_hold(&v, m);
 }
 
 static int

@@ -56,6 +56,29 @@ row_text(const struct cat_table *t, struct arena *a, const struct datum *values)
 }
 
 int
+exec_checks_hold(const struct eval *v, const struct plan_modify *m)
+{
+    const struct cat_table *t = m->table;
+
+    for (int32_t i = 0; i < m->check_count; i++) {
+        struct datum d;
+        int rc = eval_row(v, m->checks[i].check, &d);
+
+        if (rc != 0)
+            return rc;
+        if (d.is_null || d.i != 0)
+            continue;
+        (void)DIAG(ERR_CHECK_VIOLATION,
+                   "new row for relation \"%s\" violates check constraint \"%s\"", t->name,
+                   m->checks[i].name);
+        diag_detail("Failing row contains %s.", row_text(t, v->arena, v->columns));
+        diag_object(t->schema, t->name, NULL, m->checks[i].name);
+        return ERR_CHECK_VIOLATION;
+    }
+    return 0;
+}
+
+int
 check_not_null(const struct cat_table *t, struct arena *a, const struct datum *values)
 {
     for (uint32_t i = 0; i < t->column_count; i++) {

@@ -466,7 +466,6 @@ int sess_copy_run(struct sql_session *s, const struct ast_copy *a, struct slice 
 /* ---- DDL: ddl_*.c, see ddl_int.h of this folder ------------------------------------------------
  */
 
-bool sess_is_ddl(enum ast_kind kind);
 MUST_CHECK
 int sess_ddl_run(struct sql_session *s, const struct ast *body, struct slice text,
                  char tag[TAG_MAX]);

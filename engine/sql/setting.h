@@ -19,7 +19,6 @@ enum setting_type { SETTING_BOOL, SETTING_INT, SETTING_REAL, SETTING_STRING, SET
 enum setting_flags {
     SETTING_REPORT = 1,    /* the client hears of each change (ParameterStatus) */
     SETTING_INTERNAL = 2,  /* cannot be changed at all */
-    SETTING_RESTART = 4,   /* only in the configuration */
     SETTING_FIXED = 8,     /* any value but the built-in one is not supported here */
     SETTING_LIST = 16,     /* takes a list of names */
     SETTING_COMPUTED = 32, /* has no value of its own: the session says what it is */

@@ -23,7 +23,6 @@
 
 enum {
     ENGINE_WATCHERS_MAX = 32,
-    STRAND_SPILL_BYTES = 256 << 10, /* a strand longer than this is reserved before the commit */
     TXN_TXIDS_INLINE = 4,
     TXN_VIEWS_INLINE = 6,
     CHANGES_MAX = 1024,

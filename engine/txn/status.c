@@ -38,7 +38,6 @@ struct status_inc {
 struct status_table {
     _Atomic(struct status_inc *) buckets[INC_BUCKETS];
     struct env_mutex lock; /* for adding and freeing */
-    _Atomic size_t bytes;
 };
 
 struct status_table *
@@ -104,7 +103,6 @@ inc_make(struct status_table *s, incarnation_t inc)
         it = xcalloc(1, sizeof *it);
         it->inc = inc;
         it->next = atomic_load_explicit(&s->buckets[inc % INC_BUCKETS], memory_order_relaxed);
-        atomic_fetch_add(&s->bytes, sizeof *it);
         atomic_store_explicit(&s->buckets[inc % INC_BUCKETS], it, memory_order_release);
     }
     env_mutex_unlock(&s->lock);
@@ -155,11 +153,8 @@ entry_make(struct status_table *s, txid_t txid)
 
         at = atomic_load_explicit(slot, memory_order_relaxed);
         if (at == NULL) {
-            size_t size =
-                level + 1 < NODE_LEVELS ? sizeof(struct status_node) : sizeof(struct status_leaf);
-
-            at = xcalloc(1, size);
-            atomic_fetch_add(&s->bytes, size);
+            at = xcalloc(1, level + 1 < NODE_LEVELS ? sizeof(struct status_node)
+                                                    : sizeof(struct status_leaf));
             atomic_store_explicit(slot, at, memory_order_release);
         }
     }
@@ -212,15 +207,6 @@ status_mark_waited(struct status_table *s, txid_t txid)
            was == ENTRY_WAITED;
 }
 
-void
-status_forget(struct status_table *s, txid_t txid)
-{
-    _Atomic uint64_t *entry = entry_find(s, txid);
-
-    if (entry != NULL)
-        atomic_store_explicit(entry, ENTRY_OPEN, memory_order_release);
-}
-
 /* Frees the leaves that lie wholly below `counter`. Nodes stay: 8 KiB for four million txids. */
 void
 status_free_below(struct status_table *s, incarnation_t inc, uint64_t counter)
@@ -240,15 +226,8 @@ status_free_below(struct status_table *s, incarnation_t inc, uint64_t counter)
         }
         if (at != NULL) {
             atomic_store_explicit(slot, NULL, memory_order_release);
-            atomic_fetch_sub(&s->bytes, sizeof(struct status_leaf));
             xfree(at);
         }
     }
     env_mutex_unlock(&s->lock);
-}
-
-size_t
-status_bytes(const struct status_table *s)
-{
-    return atomic_load_explicit(&s->bytes, memory_order_relaxed);
 }

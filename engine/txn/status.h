@@ -33,11 +33,8 @@ bool status_set_committed(struct status_table *s, txid_t txid, scn_t scn);
 bool status_set_aborted(struct status_table *s, txid_t txid);
 /* Marks an open txid as waited for: false when it is open no more. */
 bool status_mark_waited(struct status_table *s, txid_t txid);
-/* The redo that held this txid's end was cut away and never counted: open again. */
-void status_forget(struct status_table *s, txid_t txid);
 /* STATUS-2: frees the statuses of an incarnation's txids below `counter`. Nothing names them: no
  * run, merge in flight or view. */
 void status_free_below(struct status_table *s, incarnation_t inc, uint64_t counter);
-size_t status_bytes(const struct status_table *s); /* in use, for the figures */
 
 #endif

@@ -76,12 +76,6 @@ txn_is_open(const struct txn *t)
     return t->state == TXN_OPEN;
 }
 
-bool
-txn_has_written(const struct txn *t)
-{
-    return t->txid_count != 0;
-}
-
 txid_t
 txn_id(const struct txn *t)
 {

@@ -174,8 +174,6 @@ int func_resolve(const struct func_set *set, struct slice name, const oid_t *arg
 MUST_CHECK
 int op_resolve(const struct func_set *set, struct slice name, oid_t left, oid_t right,
                struct func_match *out);
-/* True when some function of any signature has this name; for better messages. */
-bool func_name_exists(const struct func_set *set, struct slice name);
 
 /* ---- applying ------------------------------------------------------------------------------ */
 

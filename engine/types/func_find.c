@@ -74,18 +74,6 @@ cast_at(const struct func_set *set, size_t index)
     return NULL;
 }
 
-bool
-func_name_exists(const struct func_set *set, struct slice name)
-{
-    for (; set != NULL; set = set->next) {
-        for (size_t i = 0; i < set->func_count; i++) {
-            if (slice_eq(name, slice_str(set->funcs[i].name)))
-                return true;
-        }
-    }
-    return false;
-}
-
 /* ---- casts --------------------------------------------------------------------------------- */
 
 static int

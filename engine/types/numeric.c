@@ -327,23 +327,6 @@ numeric_to_str(const struct datum *d, struct writer *w)
 /* ---- integers ------------------------------------------------------------------------------ */
 
 void
-num_from_int128(struct arena *a, __int128 v, struct num *out)
-{
-    unsigned __int128 u = v < 0 ? -(unsigned __int128)v : (unsigned __int128)v;
-    uint16_t *buf = arena_alloc(a, 12 * sizeof *buf);
-    int at = 12;
-
-    *out = (struct num){ .sign = v < 0 ? NUM_NEG : NUM_POS };
-    while (u > 0) {
-        buf[--at] = (uint16_t)(u % NBASE);
-        u /= NBASE;
-    }
-    out->d = buf + at;
-    out->count = 12 - at;
-    out->weight = out->count == 0 ? 0 : out->count - 1;
-}
-
-void
 num_from_int(struct arena *a, int64_t v, struct num *out)
 {
     uint64_t u = v < 0 ? -(uint64_t)v : (uint64_t)v;

@@ -34,7 +34,6 @@ int num_store(struct arena *a, const struct num *n, struct datum *out);
 struct datum num_store_special(struct arena *a, enum num_sign sign);
 void num_strip(struct num *n);
 void num_from_int(struct arena *a, int64_t v, struct num *out);
-void num_from_int128(struct arena *a, __int128 v, struct num *out);
 /* False when it does not fit. Rounds to an integer first. */
 bool num_to_int64(struct arena *a, const struct num *n, int64_t *out);
 

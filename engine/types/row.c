@@ -438,18 +438,3 @@ row_decode_vecs(const struct row_map *m, struct slice key, struct slice value, s
     }
     return 0;
 }
-
-int
-row_decode_key(const struct key_part *parts, uint32_t count, struct slice key, struct arena *a,
-               struct datum *out)
-{
-    struct reader r;
-
-    rd_init(&r, key.data, key.size);
-    for (uint32_t i = 0; i < count; i++) {
-        int rc = key_get(&r, &parts[i], a, &out[i]);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}

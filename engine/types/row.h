@@ -113,9 +113,4 @@ MUST_CHECK
 int row_decode_vecs(const struct row_map *m, struct slice key, struct slice value, struct arena *a,
                     bool copy, uint32_t row, struct vec *const *vecs);
 
-/* Decodes the parts of a key alone (indexes): out[k] per part. */
-MUST_CHECK
-int row_decode_key(const struct key_part *parts, uint32_t count, struct slice key, struct arena *a,
-                   struct datum *out);
-
 #endif

@@ -505,7 +505,7 @@ START_TEST(test_archive)
         redo_rig_put(&rig, n++, 3000, true);
     want = redo_durable_pos(rig.redo);
     for (int i = 0; i < 300; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0);
+        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
     redo_files_settle(rig.redo);
     redo_stats(rig.redo, &stats);
     files = stats.files;
@@ -557,10 +557,10 @@ START_TEST(test_retention)
     rig_open();
     redo_rig_start(&rig, 0);
     for (int i = 0; i < 300; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0);
+        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
     middle = redo_reserved(rig.redo);
     for (int i = 0; i < 300; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0);
+        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
     redo_files_settle(rig.redo);
     redo_stats(rig.redo, &stats);
     before = stats.files;
@@ -575,7 +575,7 @@ START_TEST(test_retention)
     redo_rig_read_keys(&rig, 1, middle, 301, 300, NULL, NULL);
     /* The budget is four files: then the claim is lost. */
     for (int i = 0; i < 400; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0);
+        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
     redo_pin_move(rig.redo, &young, 1, redo_durable(rig.redo));
     redo_release(rig.redo, 1, redo_durable(rig.redo));
     redo_files_settle(rig.redo);
