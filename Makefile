@@ -45,7 +45,7 @@ UNITS   := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 SIMS    := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/sim/test_*.c))
 CRASHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/crash/test_*.c))
 
-.PHONY: all release debug asan tsan build unit demo check clean tidy format deps tests bench
+.PHONY: all release debug asan tsan build unit demo check clean tidy format deps tests units bench
 .SECONDARY:
 .DEFAULT_GOAL := release
 include scripts/targets.mk
@@ -101,6 +101,7 @@ $(B)/tests/fuzz/fuzz_main: ALL_LDFLAGS += -fsanitize=fuzzer
 $(B)/bench/%: $(B)/bench/%.o $(B)/libredoubt.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
+units: $(UNITS)
 tests: $(UNITS) $(SIMS) $(CRASHES)
 bench: $(BENCHES)
 
