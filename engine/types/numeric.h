@@ -54,6 +54,9 @@ int numeric_mul(struct arena *a, const struct datum *x, const struct datum *y, s
 MUST_CHECK
 int numeric_div(struct arena *a, const struct datum *x, const struct datum *y, struct datum *out);
 MUST_CHECK
+int numeric_div_trunc(struct arena *a, const struct datum *x, const struct datum *y,
+                      struct datum *out);
+MUST_CHECK
 int numeric_mod(struct arena *a, const struct datum *x, const struct datum *y, struct datum *out);
 struct datum numeric_neg(struct arena *a, const struct datum *x);
 struct datum numeric_abs(struct arena *a, const struct datum *x);

@@ -515,6 +515,20 @@ numeric_div(struct arena *a, const struct datum *x, const struct datum *y, struc
 }
 
 int
+numeric_div_trunc(struct arena *a, const struct datum *x, const struct datum *y, struct datum *out)
+{
+    struct num nx, ny, r;
+    int rc;
+
+    num_load(a, x, &nx);
+    num_load(a, y, &ny);
+    if (special_div(a, &nx, &ny, out, &rc))
+        return rc;
+    num_div(a, &nx, &ny, 0, false, &r);
+    return num_store(a, &r, out);
+}
+
+int
 numeric_mod(struct arena *a, const struct datum *x, const struct datum *y, struct datum *out)
 {
     struct num nx, ny, r;
