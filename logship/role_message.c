@@ -190,6 +190,8 @@ role_message_encode(struct writer *w, const struct role_message *m)
 static int
 read_field(struct reader *r, enum field field, struct role_message *m)
 {
+    uint8_t yes;
+
     switch (field) {
     case F_END:
         break;
@@ -216,7 +218,10 @@ read_field(struct reader *r, enum field field, struct role_message *m)
         m->why = (enum role_why)rd_u8(r);
         break;
     case F_YES:
-        m->yes = rd_u8(r) == 1;
+        yes = rd_u8(r);
+        if (yes > 1)
+            rd_fail(r);
+        m->yes = yes == 1;
         break;
     case F_REASON:
         m->reason = rd_u8(r);

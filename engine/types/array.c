@@ -446,7 +446,8 @@ array_recv(const struct type *t, const struct type_env *env, struct arena *a, st
     const struct type *elem = type_get(t->elem_oid);
     struct datum *elems = NULL;
     uint32_t dims, count = 0;
-    int32_t lower = t->oid == TYPE_INT2VECTOR || t->oid == TYPE_OIDVECTOR ? 0 : 1;
+    int32_t lower_default = t->oid == TYPE_INT2VECTOR || t->oid == TYPE_OIDVECTOR ? 0 : 1;
+    int32_t lower = lower_default;
     oid_t oid;
 
     rd_init(&r, bytes.data, bytes.size);
@@ -464,6 +465,8 @@ array_recv(const struct type *t, const struct type_env *env, struct arena *a, st
         if (!rd_ok(&r) || count > rd_left(&r) / 4 || lower < -ARRAY_ELEMENTS_MAX ||
             lower > ARRAY_ELEMENTS_MAX)
             return DIAG(ERR_INVALID_BINARY, "invalid array size");
+        if (count == 0) /* there is one empty array */
+            lower = lower_default;
         elems = arena_alloc(a, sizeof *elems * (count + 1));
     }
     for (uint32_t i = 0; i < count; i++) {
