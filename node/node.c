@@ -318,6 +318,7 @@ node_open(struct env *env, const char *dir, struct node **out)
     fiber_queue_init(&n->fibers_gone);
     fiber_queue_init(&n->peer_work);
     fiber_queue_init(&n->pointer_work);
+    fiber_queue_init(&n->move.news);
     fiber_queue_init(&n->task.idle);
     fiber_queue_init(&n->task.events);
     fiber_queue_init(&n->follow.started);

@@ -69,8 +69,11 @@ tell_members(struct node *n, struct writer *w)
 
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct register_member *m = &r->members[i];
+        struct register_member own = *m;
 
-        line(w, "%u\t%s\t%s\t%s\t%d\t%d", m->id, m->name, m->guard, m->sql, m->id == r->primary,
+        if (m->id == n->self) /* wherever the register still has it */
+            node_move_wanted(n, own.guard, own.sql);
+        line(w, "%u\t%s\t%s\t%s\t%d\t%d", m->id, m->name, own.guard, own.sql, m->id == r->primary,
              m->listed);
     }
 }
@@ -291,6 +294,18 @@ do_add(struct node *n, const struct words *w, uint64_t now)
                                      &n->pending);
 }
 
+/* move NAME GUARD SQL: sent by that member itself. */
+static int
+do_move(struct node *n, const struct words *w, uint64_t now)
+{
+    member_id_t id = 0;
+    int rc = need(w, 4);
+
+    if (rc == 0)
+        rc = find_member(n, w->at[1], &id);
+    return rc != 0 ? rc : role_move_member(n->role, now, id, w->at[2], w->at[3], &n->pending);
+}
+
 static int
 do_drop(struct node *n, const struct words *w, uint64_t now)
 {
@@ -319,6 +334,7 @@ static const struct role_word {
     { "protect", do_protect, false },
     { "add", do_add, false },
     { "drop", do_drop, false },
+    { "move", do_move, true },
     { "reinstate", do_reinstate, true },
 };
 

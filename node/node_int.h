@@ -99,6 +99,14 @@ struct node_reseed {
     bool install;                   /* at closing */
 };
 
+/* Telling the primary where this node is found (node_move.c). */
+struct node_move {
+    struct link *link;
+    bool busy, ended;
+    uint64_t retry_ns;
+    struct fiber_queue news;
+};
+
 struct node {
     struct env *env;
     char dir[NODE_PATH_MAX];
@@ -134,6 +142,7 @@ struct node {
     struct node_task task;
     struct node_follow follow;
     struct node_reseed reseed;
+    struct node_move move;
     struct sched_post pointer_post; /* the visible SCN has moved */
     atomic_bool pointer_waiting, pointer_posted;
     struct fiber_queue pointer_work;
@@ -186,6 +195,13 @@ void node_receiver_drop(struct node *n); /* parks */
 MUST_CHECK
 int node_receive_tail(struct node *n, const struct node_peer *p, incarnation_t promised,
                       incarnation_t target);
+
+/* node_move.c */
+void node_move_keep(struct node *n);
+bool node_has_moved(struct node *n); /* the register has another address of this node */
+/* The addresses as redoubt.yaml has them, where it names one that others can use. */
+void node_move_wanted(const struct node *n, char guard[REGISTER_ADDR_MAX],
+                      char sql[REGISTER_ADDR_MAX]);
 
 /* node_reseed.c */
 MUST_CHECK

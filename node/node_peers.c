@@ -332,6 +332,7 @@ sync_dials(struct node *n)
     member_id_t ids[GATE_MEMBERS_MAX];
     bool promotable[GATE_MEMBERS_MAX];
     uint32_t count = 0;
+    bool moved = node_has_moved(n); /* then nobody finds this node: it dials everybody */
 
     for (int i = 0; i < NODE_PEERS_MAX; i++) {
         struct node_peer *p = &n->peers[i];
@@ -351,7 +352,9 @@ sync_dials(struct node *n)
         ids[count] = m->id;
         promotable[count++] = m->listed;
         p = peer_place(n, m->id);
-        if (p == NULL || m->id < n->self)
+        if (p != NULL && m->id < n->self && !moved && p->dial != NULL)
+            stop_dial(p);
+        if (p == NULL || (m->id < n->self && !moved))
             continue;
         if (p->dial != NULL && strcmp(p->address, m->guard) != 0)
             stop_dial(p);
@@ -374,6 +377,7 @@ node_peers_main(void *arg)
             if (n->peers[i].greet && n->peers[i].link != NULL)
                 send_hello(n, &n->peers[i]);
         node_receiver_keep(n);
+        node_move_keep(n);
         if (!n->stopping)
             (void)fiber_queue_wait_us(&n->peer_work, PEERS_TICK_US);
     }
@@ -414,6 +418,7 @@ node_peers_stop(struct node *n)
 {
     fiber_queue_wake_all(&n->peer_work);
     fiber_queue_wake_all(&n->pointer_work);
+    fiber_queue_wake_all(&n->move.news);
     for (int i = 0; i < NODE_PEERS_MAX; i++)
         n->peers[i].dial = NULL; /* the hub ends them */
     if (n->hub != NULL)

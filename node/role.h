@@ -288,6 +288,10 @@ int role_protect(struct role *r, uint64_t now_ns, enum register_mode mode, uint8
 MUST_CHECK
 int role_add_member(struct role *r, uint64_t now_ns, const char *name, const char *guard,
                     const char *sql, member_id_t *id, struct role_actions *out);
+/* On the primary: where a member is found from now on. No REPLY. */
+MUST_CHECK
+int role_move_member(struct role *r, uint64_t now_ns, member_id_t id, const char *guard,
+                     const char *sql, struct role_actions *out);
 MUST_CHECK
 int role_drop_member(struct role *r, uint64_t now_ns, member_id_t id, struct role_actions *out);
 /* On a node that is held: let it cut. */

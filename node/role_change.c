@@ -198,6 +198,50 @@ is_name(const char *s, size_t max, bool empty_ok)
     return n < max && (empty_ok || n > 0);
 }
 
+/* Two members at one place would answer for each other. */
+static int
+check_address(const struct role *r, member_id_t but, const char *guard, const char *sql)
+{
+    const struct role_register *reg = &r->d.reg;
+
+    if (!is_name(guard, REGISTER_ADDR_MAX, false) || !is_name(sql, REGISTER_ADDR_MAX, true))
+        return DIAG(ERR_INVALID_PARAMETER_VALUE, "bad address of a member");
+    for (uint32_t i = 0; i < reg->member_count; i++) {
+        const struct register_member *m = &reg->members[i];
+
+        if (m->id != but && strcmp(m->guard, guard) == 0)
+            return DIAG(ERR_DUPLICATE_OBJECT, "member \"%s\" has the guard address %s already",
+                        m->name, guard);
+        if (m->id != but && sql[0] != '\0' && strcmp(m->sql, sql) == 0)
+            return DIAG(ERR_DUPLICATE_OBJECT, "member \"%s\" has the SQL address %s already",
+                        m->name, sql);
+    }
+    return 0;
+}
+
+int
+role_move_member(struct role *r, uint64_t now, member_id_t id, const char *guard, const char *sql,
+                 struct role_actions *out)
+{
+    struct role_register *reg = &r->d.reg;
+    const struct register_member *known = register_member(reg, id);
+    struct register_member *m;
+    int rc = check_office(r);
+
+    if (rc == 0 && known == NULL)
+        rc = DIAG(ERR_UNDEFINED_OBJECT, "there is no member %u", id);
+    if (rc == 0)
+        rc = check_address(r, id, guard, sql);
+    if (rc != 0 || (strcmp(known->guard, guard) == 0 && strcmp(known->sql, sql) == 0))
+        return rc;
+    m = &reg->members[known - reg->members];
+    snprintf(m->guard, sizeof m->guard, "%s", guard);
+    snprintf(m->sql, sizeof m->sql, "%s", sql);
+    role_office_write(r, now, out);
+    role_note(out, ROLE_INFO, "member %u (%s) is at %s, SQL at %s", id, m->name, guard, sql);
+    return 0;
+}
+
 int
 role_add_member(struct role *r, uint64_t now, const char *name, const char *guard, const char *sql,
                 member_id_t *id, struct role_actions *out)
@@ -209,10 +253,12 @@ role_add_member(struct role *r, uint64_t now, const char *name, const char *guar
 
     if (rc != 0)
         return rc;
-    if (!is_name(name, REGISTER_NAME_MAX, false) || !is_name(guard, REGISTER_ADDR_MAX, false) ||
-        !is_name(sql, REGISTER_ADDR_MAX, true))
-        return DIAG(ERR_INVALID_PARAMETER_VALUE, "bad name or address of a member");
+    if (!is_name(name, REGISTER_NAME_MAX, false))
+        return DIAG(ERR_INVALID_PARAMETER_VALUE, "bad name of a member");
     known = register_member_named(reg, name);
+    rc = check_address(r, known != NULL && !known->admitted ? known->id : 0, guard, sql);
+    if (rc != 0 && (known == NULL || !known->admitted))
+        return rc;
     if (known != NULL && known->admitted)
         return DIAG(ERR_DUPLICATE_OBJECT, "there is a member \"%s\" already", name);
     if (known != NULL) {

@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Place, expect, follows, wait_until  # noqa: E402
+from harness import Place, expect, follows, free_ports, wait_until  # noqa: E402
 
 SMALL = dict(redo__file_size='1MB', redo__keep='2MB', redo__ring='2MB')
 
@@ -100,9 +100,65 @@ def copies_over_itself():
         same_rows(b, a)
 
 
+def move(node):
+    """Other ports, in redoubt.yaml, for the next start."""
+    path = os.path.join(node.dir, 'redoubt.yaml')
+    with open(path) as f:
+        text = f.read()
+    old = node.sql_port, node.guard_port
+    node.sql_port, node.guard_port = free_ports(2)
+    for was, now in zip(old, (node.sql_port, node.guard_port)):
+        text = text.replace(f'127.0.0.1:{was}', f'127.0.0.1:{now}')
+    with open(path, 'w') as f:
+        f.write(text)
+
+
+def found_again(primary, nodes):
+    """Everybody knows where everybody is, and the primary is followed."""
+    def known():
+        told = primary.status()['member']
+        return all(told[n.name]['guard'] == n.guard() and told[n.name]['answers'] and
+                   told[n.name]['sql'] == f'127.0.0.1:{n.sql_port}' for n in nodes)
+    wait_until(known, 'the register has the new addresses')
+    for n in nodes:
+        if n is not primary:
+            wait_until(lambda: follows(n), f'{n.name} follows')
+            same_rows(primary, n)
+
+
+def moves_to_other_addresses():
+    with Place(keep='KEEP' in os.environ) as place:
+        a, b = pair(place)
+        a.command('protect', 'availability', '--sync', 'ANY 1 (B)')
+        wait_until(lambda: a.status()['synchronized'], 'synchronized')
+        taken = place.node('C')
+        taken.guard_port = b.guard_port
+        refused = a.command('join', taken.dir, '--name', 'C', '--from', a.guard(), '--guard',
+                            b.guard(), '--sql', f'127.0.0.1:{taken.sql_port}', check=False)
+        expect(refused.returncode == 1 and '"B" has the guard address' in refused.stderr, refused)
+        b.stop()
+        move(b)
+        b.start(wait='answers')
+        found_again(a, (a, b))  # a standby
+        a.stop()
+        move(a)
+        a.start()
+        found_again(a, (a, b))  # a primary that dials its standby
+        wait_until(lambda: a.status()['synchronized'], 'synchronized')
+        a.command('switchover', 'B')
+        wait_until(lambda: follows(a), 'A follows')
+        wait_until(lambda: b.status()['synchronized'], 'synchronized')
+        b.stop()
+        move(b)
+        b.start()
+        found_again(b, (a, b))  # a primary that its standby dials: where it was
+
+
 def main():
-    tests = [catches_up_from_the_archive, copies_over_itself]
+    tests = [catches_up_from_the_archive, copies_over_itself, moves_to_other_addresses]
     for test in tests:
+        if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
+            continue
         test()
         print(f'{test.__name__}: ok', flush=True)
     print(f'{len(tests)} passed, 0 failed')
