@@ -5,11 +5,15 @@ itself, killed at any moment.
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import subprocess
 import sys
+import threading
 import time
 
+import psycopg2
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Place, expect, follows, free_ports, wait_until  # noqa: E402
+from harness import Failure, Place, expect, follows, free_ports, wait_until  # noqa: E402
 
 SMALL = dict(redo__file_size='1MB', redo__keep='2MB', redo__ring='2MB')
 
@@ -100,6 +104,72 @@ def copies_over_itself():
         same_rows(b, a)
 
 
+def reads_while_it_applies():
+    """G1, G6, D19: queries on a standby are neither cancelled nor held up by apply, whatever the primary
+    does to what they read; DDL appears at its SCN; sessions are read-only; libpq finds roles."""
+    with Place(keep='KEEP' in os.environ) as place:
+        a, b = pair(place)
+        rows = a.value('select count(*) from much')
+        reader = b.connect()
+        reader.autocommit = False
+        cursor = reader.cursor()
+        cursor.execute('begin isolation level repeatable read')
+        cursor.execute('select count(*) from much')
+        expect(cursor.fetchone()[0] == rows, 'before')
+        slow = b.connect()
+        stream = slow.cursor()
+        thread_result = []
+
+        def long_query():
+            stream.execute('select count(*) from much m, generate_series(1, 40) g '
+                           'where m.a + g >= 0')
+            thread_result.append(stream.fetchone()[0])
+        thread = threading.Thread(target=long_query)
+        thread.start()
+        a.query('delete from much where a % 2 = 0')
+        a.query('vacuum full')
+        a.query('alter table much add column d int default 7')
+        a.query('create index on much (c)')
+        scn = a.scn()
+        b.wait_scn(scn)
+        expect(b.value('select d from much limit 1') == 7, 'DDL has come')
+        a.query('drop table much')
+        a.query('create table much (a int primary key, b text, c text)')
+        a.query('vacuum full')
+        b.wait_scn(a.scn())
+        expect(b.value('select count(*) from much') == 0, 'the new table is seen by new queries')
+        cursor.execute('select count(*), min(a), max(a) from much')
+        expect(cursor.fetchone()[0] == rows, 'an old snapshot still sees all of it')
+        thread.join()
+        expect(thread_result == [rows * 40], f'the long query ended well: {thread_result}')
+        reader.rollback()
+        for text in ("insert into much values (1, '', '')", 'update much set b = b', 'delete from much',
+                     'create table t2 (a int)', 'drop table much', 'truncate much', 'vacuum',
+                     'select * from much for update', "copy much from stdin"):
+            done = b.client('psql', '-X', '-v', 'VERBOSITY=sqlstate', '-v', 'ON_ERROR_STOP=1', '-c', text, check=False, stdin='')
+            expect(done.returncode != 0 and '25006' in done.stderr, f'{text}: {done.stderr}')
+        both = f'host=127.0.0.1,127.0.0.1 port={b.sql_port},{a.sql_port} user=redoubt dbname=redoubt'
+        for attrs, name in (('read-write', 'A'), ('primary', 'A'), ('read-only', 'B'), ('standby', 'B'),
+                            ('prefer-standby', 'B'), ('any', 'B')):
+            text = f'{both} target_session_attrs={attrs}'
+            c = psycopg2.connect(text)
+            cur = c.cursor()
+            cur.execute('select name from v$database')
+            expect(cur.fetchone()[0] == name, f'{attrs} finds {name}')
+            c.close()
+            done = subprocess.run(['psql', '-X', '-A', '-t', '-c', 'select name from v$database', text],
+                                  capture_output=True, text=True)
+            expect(done.stdout.strip() == name, f'psql: {attrs} finds {name}: {done}')
+        b.stop()
+        c = psycopg2.connect(f'{both} target_session_attrs=prefer-standby')
+        c.close()
+        try:
+            psycopg2.connect(f'{both} target_session_attrs=standby').close()
+            raise Failure('there is no standby')
+        except psycopg2.OperationalError:
+            pass
+
+
 def move(node):
     """Other ports, in redoubt.yaml, for the next start."""
     path = os.path.join(node.dir, 'redoubt.yaml')
@@ -155,7 +225,8 @@ def moves_to_other_addresses():
 
 
 def main():
-    tests = [catches_up_from_the_archive, copies_over_itself, moves_to_other_addresses]
+    tests = [catches_up_from_the_archive, copies_over_itself, moves_to_other_addresses,
+             reads_while_it_applies]
     for test in tests:
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
             continue
