@@ -319,6 +319,11 @@ struct commit_token {
  * server's reply gate). On an error it has been rolled back. May park (ring full). */
 MUST_CHECK
 int txn_commit(struct txn *t, struct commit_token *token);
+/* The same, but nobody wakes the log: the caller promises engine_kick at the end of its turn, so
+ * that commits made in one turn share a write. */
+MUST_CHECK
+int txn_commit_in_turn(struct txn *t, struct commit_token *token);
+void engine_kick(struct engine *e); /* from any thread; next to nothing where nothing waits */
 void txn_rollback(struct txn *t);
 /* Makes a transaction that is waiting for a lock give up with 57014; from its own thread. */
 void txn_cancel_wait(struct txn *t);

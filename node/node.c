@@ -152,6 +152,7 @@ open_sql(struct node *n)
         .memory_bytes = (size_t)n->conf->memory_query,
         .settings = &work_mem,
         .setting_count = 1,
+        .commits_in_turns = true, /* gate_kick */
     };
 
     snprintf(dir, sizeof dir, "%s/tmp", n->dir);
@@ -170,6 +171,14 @@ gate_visible(void *arg)
     struct node *n = arg;
 
     return (struct moment){ engine_incarnation(n->engine), engine_visible_scn(n->engine) };
+}
+
+static void
+gate_kick(void *arg)
+{
+    struct node *n = arg;
+
+    engine_kick(n->engine);
 }
 
 static enum auth_method
@@ -201,7 +210,7 @@ open_server(struct node *n)
         .env = n->env,
         .log = n->log,
         .port = sql_engine_port(n->sql),
-        .gate = { .visible = gate_visible, .arg = n },
+        .gate = { .visible = gate_visible, .kick = gate_kick, .arg = n },
         .listen = listen,
         .listen_count = count,
         .workers = (int)c->sql_workers,

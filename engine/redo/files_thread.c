@@ -17,9 +17,10 @@ spare_name(uint64_t number, char out[64])
     snprintf(out, 64, "spare-%016llx.redo", (unsigned long long)number);
 }
 
+/* With `gently`, rests as long as it writes: commits wait for the same disk. */
 MUST_CHECK
 static int
-spare_fill(struct env_file *file, uint64_t size)
+spare_fill(struct env *env, struct env_file *file, uint64_t size, bool gently)
 {
     size_t chunk = size < SPARE_CHUNK ? (size_t)size : SPARE_CHUNK;
     uint8_t *zeros = xaligned(ENV_ALIGN, chunk);
@@ -28,8 +29,11 @@ spare_fill(struct env_file *file, uint64_t size)
     memset(zeros, 0, chunk);
     for (uint64_t offset = 0; rc == 0 && offset < size; offset += chunk) {
         size_t want = size - offset < chunk ? (size_t)(size - offset) : chunk;
+        uint64_t start_ns = env_boot_ns(env);
 
         rc = env_pwrite(file, zeros, want, offset);
+        if (rc == 0 && gently)
+            env_sleep_us(env, (env_boot_ns(env) - start_ns) / 1000);
     }
     if (rc == 0)
         rc = env_sync(file);
@@ -40,7 +44,7 @@ spare_fill(struct env_file *file, uint64_t size)
 /* Written with zeros and synced, so that the log's writes neither allocate nor change the size. */
 MUST_CHECK
 static int
-spare_make(struct redo_files *fs, uint64_t number)
+spare_make(struct redo_files *fs, uint64_t number, bool gently)
 {
     char tmp[REDO_PATH_MAX], path[REDO_PATH_MAX], name[64];
     struct env_file *file;
@@ -52,7 +56,7 @@ spare_make(struct redo_files *fs, uint64_t number)
     rc = env_open(fs->env, tmp, ENV_WRITE | ENV_CREATE | ENV_TRUNCATE | ENV_DIRECT, &file);
     if (rc != 0)
         return rc;
-    rc = spare_fill(file, fs->file_bytes);
+    rc = spare_fill(fs->env, file, fs->file_bytes, gently);
     env_close(file);
     if (rc == 0)
         rc = env_rename(fs->env, tmp, path);
@@ -68,10 +72,11 @@ static void
 step_spare(struct redo_files *fs)
 {
     uint64_t number = fs->next_spare++;
+    bool gently = fs->spare_count > 0; /* else the log may be waiting for it */
     int rc;
 
     env_mutex_unlock(&fs->lock);
-    rc = spare_make(fs, number);
+    rc = spare_make(fs, number, gently);
     env_mutex_lock(&fs->lock);
     fs->rc_spare = rc;
     if (rc == 0)

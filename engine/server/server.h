@@ -38,6 +38,9 @@ struct reply_gate {
     struct moment (*visible)(void *arg); /* the followed incarnation and its visible SCN */
     bool (*may_reply)(void *arg);
     void *arg;
+    /* Called on a worker at the end of each turn, before answers leave: what its sessions committed
+     * may be written now. NULL: commits see to that themselves. */
+    void (*kick)(void *arg);
 };
 
 struct server_options {

@@ -134,7 +134,10 @@ static void
 worker_turn(void *arg)
 {
     struct worker *w = arg;
+    const struct reply_gate *g = &w->server->o.gate;
 
+    if (g->kick != NULL)
+        g->kick(g->arg);
     while (!list_empty(&w->dirty)) {
         struct moment visible = worker_visible(w), again;
         bool permitted = worker_permitted(w);

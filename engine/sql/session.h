@@ -69,6 +69,7 @@ struct sql_engine_options {
     struct log *log;         /* or NULL: quiet */
     struct job_pool *jobs; /* for what takes a millisecond (passwords, zone files); NULL: none, and
                             * such work is done on the spot */
+    bool commits_in_turns; /* whoever runs sessions calls engine_kick at the end of his turns */
     struct spill_space *spill; /* where operators spill to; NULL: they do not. Stays the caller's */
     size_t plan_cache_bytes;   /* 0: 32 MiB */
     size_t memory_bytes;       /* query memory of all sessions together; 0: 256 MiB */

@@ -52,6 +52,7 @@ sql_engine_new(const struct sql_engine_options *o, struct sql_engine **out)
     q->log = o->log;
     q->jobs = o->jobs;
     q->node = o->node;
+    q->commits_in_turns = o->commits_in_turns;
     q->spill = o->spill;
     q->version = xstrdup(o->version != NULL ? o->version : "15.0 (Redoubt 0.1)");
     q->started = timestamp_from_unix_us(env_wall_us(q->env));

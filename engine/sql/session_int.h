@@ -31,6 +31,7 @@ struct sql_engine {
     struct catalog *catalog;
     struct log *log;
     struct job_pool *jobs;
+    bool commits_in_turns;
     struct spill_space *spill; /* the caller's; NULL: operators do not spill */
     char *version;
     const char *defaults[SETTING_COUNT]; /* NULL: the built-in one */

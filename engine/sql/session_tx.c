@@ -74,7 +74,7 @@ tx_commit(struct sql_session *s)
         return rc;
     }
     tx_close_statements(s);
-    rc = txn_commit(s->txn, &token);
+    rc = s->q->commits_in_turns ? txn_commit_in_turn(s->txn, &token) : txn_commit(s->txn, &token);
     if (rc != 0) {
         settings_rollback(&s->settings, 0);
         tx_forget(s);

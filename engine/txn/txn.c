@@ -275,12 +275,13 @@ commit_set_status(void *arg, scn_t scn, uint64_t time_us, struct lsn end_lsn)
 }
 
 static int
-txn_append_commit(struct txn *t, struct commit_token *token)
+txn_append_commit(struct txn *t, unsigned flags, struct commit_token *token)
 {
     struct redo_strand_commit c = {
         .txid = t->txids[0],
         .children = t->txids + 1,
         .child_count = t->txid_count - 1,
+        .flags = flags,
         .on_reserved = commit_set_status,
         .arg = t,
     };
@@ -312,8 +313,9 @@ engine_hold_commits(struct engine *e, bool hold)
     atomic_store_explicit(&e->commits_held, hold, memory_order_release);
 }
 
-int
-txn_commit(struct txn *t, struct commit_token *token)
+MUST_CHECK
+static int
+commit_with(struct txn *t, unsigned flags, struct commit_token *token)
 {
     struct engine *e = t->engine;
     int rc;
@@ -327,7 +329,7 @@ txn_commit(struct txn *t, struct commit_token *token)
     wait_while_held(t);
     rc = txn_is_doomed(t)
              ? DIAG(ERR_SHUTDOWN, "this node is not the primary any more: nothing was committed")
-             : txn_append_commit(t, token);
+             : txn_append_commit(t, flags, token);
     if (rc != 0) {
         struct diag why = *diag_last();
 
@@ -345,6 +347,24 @@ txn_commit(struct txn *t, struct commit_token *token)
     atomic_fetch_add_explicit(&e->ended_count, 1, memory_order_release);
     txn_reset(t);
     return 0;
+}
+
+int
+txn_commit(struct txn *t, struct commit_token *token)
+{
+    return commit_with(t, 0, token);
+}
+
+int
+txn_commit_in_turn(struct txn *t, struct commit_token *token)
+{
+    return commit_with(t, REDO_PART_DEFER_WAKE, token);
+}
+
+void
+engine_kick(struct engine *e)
+{
+    redo_kick(e->redo);
 }
 
 void

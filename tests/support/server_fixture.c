@@ -28,12 +28,13 @@ fixture_options(void)
 {
     static const char *const listen[1] = { fx.path };
 
-    return (struct server_options){ .env = fx.env,
-                                    .port = &fx.echo.port,
-                                    .gate = { test_visible, test_may_reply, NULL },
-                                    .listen = listen,
-                                    .listen_count = 1,
-                                    .workers = 2 };
+    return (
+        struct server_options){ .env = fx.env,
+                                .port = &fx.echo.port,
+                                .gate = { .visible = test_visible, .may_reply = test_may_reply },
+                                .listen = listen,
+                                .listen_count = 1,
+                                .workers = 2 };
 }
 
 void
