@@ -74,6 +74,7 @@ engine_free(struct engine *e)
     xfree(e->lineage);
     lock_table_free(e->locks);
     status_free(e->status);
+    env_close(e->exposed_file);
     env_close(e->dir_lock);
     xfree(e->archive_dir);
     xfree(e->dir);
@@ -201,6 +202,7 @@ engine_mount(const struct engine_options *o, struct engine **out)
     if (rc == 0)
         rc = engine_open_redo(e);
     if (rc == 0) {
+        exposed_open(e);
         keeper_fill_policy(e, &policy);
         e->undo = undo_new(e->lsm, &policy, &keep);
         rc = engine_recover(e);

@@ -168,7 +168,8 @@ struct engine {
     uint64_t status_freed, status_mark_count;
     uint64_t status_swept; /* ended_count at the last sweep */
     scn_t exposed_stored;
-    scn_t times_own; /* the commit of the last row of commit times */
+    struct env_file *exposed_file; /* exposed.c; or NULL */
+    scn_t times_own;               /* the commit of the last row of commit times */
     struct members_limit members_limit;
 
     _Atomic uint64_t commit_count, abort_count;
@@ -354,6 +355,11 @@ void ids_fini(struct engine *e);
 void keeper_start(struct engine *e);
 void keeper_stop(struct engine *e);
 void keeper_fill_policy(struct engine *e, struct undo_policy_host *policy);
+
+/* exposed.c */
+void exposed_open(struct engine *e); /* once the LSM is open; before recovery */
+/* Before readers are shown `scn` on a standby. With the publisher's mutex. */
+void exposed_note(struct engine *e, scn_t scn);
 /* What readers were shown before a restart: not more than `tip`. */
 scn_t engine_exposed_scn(struct engine *e, scn_t tip);
 void engine_store_exposed(struct engine *e); /* blocks */

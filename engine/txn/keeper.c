@@ -1,5 +1,5 @@
 /* The keeper: a thread that each second stores commit times, moves the horizon, frees statuses and
- * notes what readers were shown.
+ * notes what readers were shown (exposed.c).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/base/mem.h"
@@ -84,82 +84,6 @@ void
 engine_set_members_limit(struct engine *e, const struct members_limit *m)
 {
     e->members_limit = *m;
-}
-
-/* ---- what readers were shown ----------------------------------------------------------------- */
-
-static const char EXPOSED_BLOB[] = "exposed scn";
-
-scn_t
-engine_exposed_scn(struct engine *e, scn_t tip)
-{
-    scn_t scn = lsm_horizon(e->lsm);
-    uint64_t sequence;
-    struct reader r;
-    struct writer w;
-
-    wr_init(&w, 64);
-    if (manifest_get_blob(lsm_manifest(e->lsm), EXPOSED_BLOB, &sequence, &w) == 0) {
-        incarnation_t inc;
-        scn_t shown, part;
-
-        rd_init(&r, w.data, w.size);
-        inc = rd_u32(&r);
-        shown = rd_u64(&r);
-        part = lsm_part(e->lsm, inc, engine_incarnation(e));
-        if (shown > part)
-            shown = part;
-        if (rd_ok(&r) && shown > scn)
-            scn = shown;
-    }
-    wr_fini(&w);
-    return scn < tip ? scn : tip;
-}
-
-bool
-engine_known_durable(struct engine *e, struct redo_pos *out)
-{
-    uint64_t sequence;
-    struct reader r;
-    struct writer w;
-    bool known = false;
-
-    *out = (struct redo_pos){ 0 };
-    wr_init(&w, 64);
-    if (manifest_get_blob(lsm_manifest(e->lsm), EXPOSED_BLOB, &sequence, &w) == 0) {
-        rd_init(&r, w.data, w.size);
-        out->inc = rd_u32(&r);
-        out->scn = rd_u64(&r);
-        out->lsn.v = rd_u64(&r); /* older ones lack it */
-        known = rd_ok(&r) && out->inc == engine_incarnation(e) && begun_has(e, out->inc);
-    }
-    wr_fini(&w);
-    return known;
-}
-
-void
-engine_store_exposed(struct engine *e)
-{
-    struct manifest *m = lsm_manifest(e->lsm);
-    scn_t scn = engine_visible_scn(e);
-    struct lsn durable = redo_durable(e->redo);
-    uint64_t sequence = 0;
-    struct writer w;
-
-    if (scn == e->exposed_stored)
-        return;
-    wr_init(&w, 64);
-    if (manifest_get_blob(m, EXPOSED_BLOB, &sequence, &w) != 0)
-        sequence = 0;
-    wr_reset(&w);
-    wr_u32(&w, engine_incarnation(e));
-    wr_u64(&w, scn);
-    wr_u64(&w, durable.v);
-    if (manifest_put_blob(m, EXPOSED_BLOB, sequence + 1, wr_view(&w)) == 0)
-        e->exposed_stored = scn;
-    else
-        diag_clear(); /* disk full: readers after a restart may start a little earlier */
-    wr_fini(&w);
 }
 
 /* ---- statuses (STATUS-2) --------------------------------------------------------------------- */

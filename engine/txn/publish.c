@@ -44,8 +44,9 @@ marks_push(struct publisher *p, struct publish_mark m)
 
 /* Moves the visible SCN over the marks that `published` has passed; the mutex is held. */
 static bool
-advance_locked(struct publisher *p)
+advance_locked(struct engine *e)
 {
+    struct publisher *p = &e->publish;
     scn_t visible = atomic_load_explicit(&p->visible, memory_order_relaxed);
     scn_t to = visible;
 
@@ -57,6 +58,8 @@ advance_locked(struct publisher *p)
     }
     if (to == visible)
         return false;
+    if (!engine_is_writable(e))
+        exposed_note(e, to);
     atomic_store_explicit(&p->visible, to, memory_order_release);
     list_for_each_safe (w, tmp, &p->waiters, struct visible_waiter, link) {
         if (w->scn > to)
@@ -108,7 +111,7 @@ engine_publish(struct engine *e, struct lsn lsn)
     env_mutex_lock(&p->mutex);
     if (lsn_lt(p->published, lsn))
         p->published = lsn;
-    moved = advance_locked(p);
+    moved = advance_locked(e);
     env_mutex_unlock(&p->mutex);
     if (moved)
         notify_watches(p);

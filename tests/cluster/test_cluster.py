@@ -89,10 +89,13 @@ def standbys_show_and_refuse(t):
 
 
 def standby_restarts(t):
-    t.c.kill()
     with Load([t.a], t.a, 1) as load:
+        load.more(20)
+        shown = t.c.scn()
+        t.c.kill()
         load.more(50)
     t.c.start(wait='answers')
+    expect(t.c.scn() >= shown, 'G3: it shows no less than before')
     load.ledger.compare(t.a.query('select n from ledger'))
     t.agree(t.a)
 
