@@ -302,6 +302,79 @@ START_TEST(test_restart_on_a_full_disk)
 }
 END_TEST
 
+/* ---- B12: no room for segments --------------------------------------------------------------- */
+
+enum { BLOCKED_ROWS = 600 };
+
+struct mender {
+    struct world *world;
+    uint64_t after_us;
+    bool done;
+};
+
+static void
+mender_th(void *arg)
+{
+    struct mender *m = arg;
+
+    env_sleep_us(m->world->node, m->after_us);
+    sim_fault_clear(m->world->node);
+    m->done = true;
+}
+
+/* Flushes and merges fail for a while, with more written than memtables hold: writers wait, and if
+ * it takes too long they may be refused; nobody dies of it, and afterwards all goes on. */
+static void
+blocked_main(void *arg)
+{
+    struct sim_fault full = { .ops = SIM_OP_OPEN | SIM_OP_WRITE | SIM_OP_TRUNCATE,
+                              .kind = SIM_FAULT_ENOSPC,
+                              .path = "/segments/" };
+    struct world *w = arg;
+    bool is_short = sim_random(w->sim, 2) == 0;
+    struct mender m = { .world = w, .after_us = (is_short ? 10 : 90) * SIM_SECOND };
+    struct env_thread *thread;
+    struct commit_token token;
+    struct engine_figures figures;
+
+    start(w);
+    sim_fault_add(w->node, &full);
+    thread = env_thread_start(w->node, "mender", mender_th, &m);
+    for (uint32_t n = 0; n < BLOCKED_ROWS || !m.done; n++) {
+        int rc = put_commit(w, (uint32_t)sim_random(w->sim, KEYS), &token);
+
+        CHECK(n < 100000);
+        CHECK(rc == 0 || (!is_short && !m.done && (rc == ERR_NOMEM || rc == ERR_DISK_FULL)));
+        diag_clear();
+    }
+    env_thread_join(thread);
+    must(engine_flush_all(w->engine), "flush");
+    engine_get_figures(w->engine, &figures);
+    CHECK(figures.flushes > 0 && figures.memtable_bytes < 2 << 20);
+    read_all(w, NULL, w->value);
+    w->done = true;
+}
+
+static void
+blocked_body(struct sim *sim, uint64_t seed, void *arg)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    (void)seed;
+    (void)arg;
+    w->sim = sim;
+    w->node = sim_node_new(sim, "a");
+    run(w, blocked_main);
+    run(w, again_main);
+    free(w);
+}
+
+START_TEST(test_no_room_for_segments)
+{
+    sim_test_seeds(SEEDS, blocked_body, NULL);
+}
+END_TEST
+
 /* ---- F1, E5: the clock jumps ----------------------------------------------------------------- */
 
 enum { JUMPS = 9, COMMITS = 6 };
@@ -502,6 +575,7 @@ main(void)
     tcase_set_timeout(t, 0);
     tcase_add_test(t, test_full_disk);
     tcase_add_test(t, test_restart_on_a_full_disk);
+    tcase_add_test(t, test_no_room_for_segments);
     tcase_add_test(t, test_clock_jumps);
     tcase_add_test(t, test_history_ends);
     suite_add_tcase(suite, t);
