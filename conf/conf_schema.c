@@ -172,7 +172,7 @@ const struct conf_key conf_schema[] = {
       CONF_SIZE,
       AT(memory_memtables),
       "256MB",
-      4 * MIB,
+      MIB,
       64 * TIB,
       { 0 },
       "Changes that have not been written to segments yet." },

@@ -266,6 +266,7 @@ open_role(struct node *n)
         .boot_id = n->boot_id,
         .seed = env_random_u64(n->env),
         .times.heartbeat_ns = (uint64_t)n->conf->guard_heartbeat_ms * 1000000,
+        .net_timeout_ms = (uint32_t)n->conf->guard_net_timeout_ms,
     };
     const struct register_member *self;
     int rc = load_role(n, &durable);

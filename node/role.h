@@ -146,8 +146,9 @@ struct role_config {
     uint64_t boot_id; /* random, of this start of the process */
     uint64_t seed;    /* random */
     struct role_times times;
-    bool ask_reinstate; /* a cut that loses commits waits for the `reinstate` command */
-    unsigned mutants;   /* enum role_mutant; tests only */
+    uint32_t net_timeout_ms; /* of reigns that begin here; 0: as before */
+    bool ask_reinstate;      /* a cut that loses commits waits for the `reinstate` command */
+    unsigned mutants;        /* enum role_mutant; tests only */
 };
 struct role *role_new(const struct role_config *config, const struct role_durable *durable,
                       uint64_t now_ns);

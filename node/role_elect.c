@@ -377,6 +377,8 @@ make_register(struct role *r, struct role_pos end, struct role_register *reg)
     reg->key = (struct register_key){ .inc = e->number };
     reg->reign_id = role_random(r);
     reg->synchronized = false;
+    if (r->config.net_timeout_ms != 0)
+        reg->net_timeout_ms = r->config.net_timeout_ms;
     if (e->by_one_leg)
         reg->fenced_inc = e->number;
     if ((e->flags & ROLE_FAILOVER_ACCEPT_LOSS) != 0)

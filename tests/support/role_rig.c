@@ -34,7 +34,11 @@ void
 role_rig_init(struct role_rig *g, member_id_t self, const struct role_durable *d)
 {
     struct role_config c = {
-        .self = self, .database_id = ROLE_RIG_DATABASE, .boot_id = 900 + self, .seed = 3
+        .self = self,
+        .database_id = ROLE_RIG_DATABASE,
+        .boot_id = 900 + self,
+        .seed = 3,
+        .net_timeout_ms = 5000,
     };
     struct role_ends ends = { { 100 }, { 100 }, { 100 }, { 90 }, 100, 90 };
 

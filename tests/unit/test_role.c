@@ -317,6 +317,7 @@ START_TEST(test_fo15_recorded_before_open)
     int persist, record;
     struct role_rig g;
 
+    d.reg.net_timeout_ms = 7000; /* the old primary's; the new one has its own */
     failover_with_promise(&g, &d, &d.reg);
     role_on_prepared(g.r, g.now, role_rig_action(&g, ROLE_ACT_PREPARE, 0, NULL)->ticket, 0,
                      (struct role_pos){ 5, { 100 }, 100 }, &g.out);
@@ -327,6 +328,7 @@ START_TEST(test_fo15_recorded_before_open)
     ck_assert(m.reg.primary == 2 && !m.reg.synchronized && m.reg.key.version == 0);
     ck_assert(register_lists(&m.reg, 1) && m.reg.before_count == 1);
     ck_assert_uint_eq(m.reg.fork_lsn.v, 100);
+    ck_assert_uint_eq(m.reg.net_timeout_ms, 5000);
     role_rig_confirm(&g, 3); /* a bystander */
     ck_assert_int_eq(role_rig_state(&g), ROLE_RECORDING);
     role_rig_confirm(&g, 1);
