@@ -4,27 +4,85 @@
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-void
-sim_test_seeds(int count, void (*body)(struct sim *sim, uint64_t seed, void *arg), void *arg)
+struct seeds {
+    uint64_t first, count;
+    bool one;
+};
+
+static struct seeds
+seeds_asked(int count)
 {
     const char *one = getenv("SIM_SEED"), *more = getenv("SIM_SEEDS");
-    uint64_t first = one != NULL ? strtoull(one, NULL, 10) : 0;
     uint64_t seeds = (uint64_t)count;
 
     if (more != NULL)
         seeds = strtoull(more, NULL, 10);
     if (one != NULL)
-        seeds = 1;
-    for (uint64_t seed = first; seed < first + seeds; seed++) {
-        struct sim *sim = sim_new(seed);
+        return (struct seeds){ strtoull(one, NULL, 10), 1, true };
+    return (struct seeds){ 0, seeds, false };
+}
 
-        printf("seed %llu\n", (unsigned long long)seed);
+static void
+run_seed(uint64_t seed, bool verbose, void (*body)(struct sim *sim, uint64_t seed, void *arg),
+         void *arg)
+{
+    struct sim *sim = sim_new(seed);
+
+    printf("seed %llu\n", (unsigned long long)seed);
+    fflush(stdout);
+    sim_set_verbose(sim, verbose);
+    body(sim, seed, arg);
+    sim_free(sim);
+}
+
+void
+sim_test_seeds(int count, void (*body)(struct sim *sim, uint64_t seed, void *arg), void *arg)
+{
+    struct seeds s = seeds_asked(count);
+
+    for (uint64_t seed = s.first; seed < s.first + s.count; seed++)
+        run_seed(seed, s.one, body, arg);
+}
+
+static int
+run_forked(const struct seeds *s, void (*body)(struct sim *sim, uint64_t seed, void *arg),
+           void *arg)
+{
+    uint64_t processes = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    int failed = 0, status;
+
+    fflush(stdout);
+    for (uint64_t i = 0; i < processes && i < s->count; i++) {
+        if (fork() != 0)
+            continue;
+        for (uint64_t seed = s->first + i; seed < s->first + s->count; seed += processes)
+            run_seed(seed, s->one, body, arg);
         fflush(stdout);
-        sim_set_verbose(sim, one != NULL);
-        body(sim, seed, arg);
-        sim_free(sim);
+        _exit(0);
     }
+    while (wait(&status) > 0)
+        failed += status != 0;
+    return failed;
+}
+
+int
+sim_test_seeds_forked(int count, void (*body)(struct sim *sim, uint64_t seed, void *arg), void *arg)
+{
+    struct seeds s = seeds_asked(count);
+
+    return run_forked(&s, body, arg);
+}
+
+int
+sim_test_numbers_forked(uint64_t first, uint64_t count,
+                        void (*body)(struct sim *sim, uint64_t number, void *arg), void *arg)
+{
+    struct seeds s = { first, count, false };
+
+    return getenv("SIM_SEED") != NULL ? 0 : run_forked(&s, body, arg);
 }
 
 void

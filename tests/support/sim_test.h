@@ -11,6 +11,14 @@
 
 /* Calls body with a new simulation for each seed, and frees it. The seed is printed before. */
 void sim_test_seeds(int count, void (*body)(struct sim *sim, uint64_t seed, void *arg), void *arg);
+/* The same in as many processes as there are processors: each takes its share of the seeds. Returns
+ * how many processes failed. */
+int sim_test_seeds_forked(int count, void (*body)(struct sim *sim, uint64_t seed, void *arg),
+                          void *arg);
+/* The same for these numbers, whatever SIM_SEEDS says: scenarios beside the seeds. SIM_SEED runs
+ * one of them by sim_test_seeds_forked, and none here. */
+int sim_test_numbers_forked(uint64_t first, uint64_t count,
+                            void (*body)(struct sim *sim, uint64_t number, void *arg), void *arg);
 
 /* sim_run, which must end as expected: otherwise the report is printed and the test fails. */
 void sim_test_run(struct sim *sim, uint64_t for_us, bool (*until)(void *arg), void *arg,

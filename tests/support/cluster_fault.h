@@ -1,0 +1,26 @@
+/* What befalls a cluster_world, by the dice.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_SUPPORT_CLUSTER_FAULT_H
+#define TESTS_SUPPORT_CLUSTER_FAULT_H
+
+#include "tests/support/cluster_world.h"
+
+enum cluster_fault_kind {
+    FAULT_PROCESS = 1,  /* kills, power cuts, clean stops */
+    FAULT_NET = 2,      /* partitions, one-way ones, resets, slow and corrupting links */
+    FAULT_PAUSE = 4,    /* processes stopped for a while; clocks that jump */
+    FAULT_ROLE = 8,     /* switchover, failover, reinstate */
+    FAULT_PROTECT = 16, /* mode and list */
+    FAULT_DISK = 32,
+    FAULT_LOSS = 64, /* an operator accepts losses */
+    FAULT_ALL = 127,
+};
+
+/* So many things happen, some at the same time, each of the kinds given. Afterwards machines may be
+ * down and links blocked: cluster_converge mends that. */
+void cluster_disturb(struct cluster *c, unsigned kinds, int count);
+/* An operator's failover with --fenced, where that word is true. Blocks. */
+bool cluster_failover_fenced(struct cluster *c, int to, bool accept_loss);
+
+#endif
