@@ -402,6 +402,8 @@ node_peers_start(struct node *n)
         .heartbeat_ms = (uint32_t)n->conf->guard_heartbeat_ms,
         .net_timeout_ms = (uint32_t)n->conf->guard_net_timeout_ms,
         .backoff_max_ms = 1000,
+        /* Frames in a queue hold their memory, of which the log needs to go on. */
+        .queue_bytes_max = (size_t)n->conf->redo_ring,
     };
 
     snprintf(o.name, sizeof o.name, "%s", n->conf->name);

@@ -132,11 +132,21 @@ redo_pool_alloc(struct redo_frame_pool *p, size_t bytes_size)
 {
     size_t need = redo_align(REDO_LOCAL_HEADER + bytes_size);
     struct redo_frame *f;
+    bool waits = false;
 
     CHECK(need <= REDO_UNIT_MAX);
     env_mutex_lock(&p->lock);
-    while ((f = pool_search_locked(p, need)) == NULL)
-        env_cond_wait(&p->freed, &p->lock);
+    while ((f = pool_search_locked(p, need)) == NULL) {
+        if (waits) {
+            env_cond_wait(&p->freed, &p->lock);
+        } else { /* look again: whoever lets go of a frame from here on sees that we wait */
+            atomic_fetch_add(&p->waiting, 1);
+            atomic_thread_fence(memory_order_seq_cst);
+            waits = true;
+        }
+    }
+    if (waits)
+        atomic_fetch_sub(&p->waiting, 1);
     env_mutex_unlock(&p->lock);
     return f;
 }
@@ -160,10 +170,20 @@ redo_pool_shrink(struct redo_frame_pool *p, struct redo_frame *f, size_t bytes_s
 void
 redo_pool_unref(struct redo_frame_pool *p, struct redo_frame *f)
 {
-    if (atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) != 1)
+    uint32_t refs = atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel);
+
+    if (refs > 2)
         return;
+    if (refs == 2) { /* perhaps only the recent past holds it now: then it may be dropped */
+        atomic_thread_fence(memory_order_seq_cst);
+        if (atomic_load(&p->waiting) == 0)
+            return;
+    }
     env_mutex_lock(&p->lock);
-    frame_release_locked(p, f);
+    if (refs == 1)
+        frame_release_locked(p, f);
+    else
+        env_cond_signal(&p->freed);
     env_mutex_unlock(&p->lock);
 }
 

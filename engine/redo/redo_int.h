@@ -135,7 +135,8 @@ bool redo_archive_find(struct env *env, const char *dir, incarnation_t inc, stru
 
 struct redo_frame_pool {
     struct env_mutex lock;
-    struct env_cond freed;
+    struct env_cond freed;    /* or held by `recent` alone */
+    _Atomic uint32_t waiting; /* for that; pairs with the references of frames */
     uint8_t *memory;
     size_t size;
     struct redo_frame *frames; /* descriptors, all of them */

@@ -299,6 +299,44 @@ wait_beyond(void *arg)
 }
 
 /* A stopped log accepts nothing, and whoever waits for what will not come is told. */
+struct pool_user {
+    struct redo_frame_pool pool;
+    struct redo_frame *frame;
+};
+
+static void
+alloc_main(void *arg)
+{
+    struct pool_user *u = arg;
+
+    u->frame = redo_pool_alloc(&u->pool, 100);
+}
+
+/* Senders hold every frame: who needs memory goes on once they let go, although the recent past
+ * keeps its references. */
+START_TEST(test_waits_for_senders)
+{
+    enum { FRAMES = 8 };
+    struct pool_user u = { .frame = NULL };
+    struct redo_frame *held[FRAMES];
+    struct env_thread *thread;
+
+    redo_pool_init(&u.pool, env, FRAMES * ENV_ALIGN);
+    for (int i = 0; i < FRAMES; i++) {
+        held[i] = redo_pool_alloc(&u.pool, 100);
+        redo_pool_push(&u.pool, held[i]);
+    }
+    thread = env_thread_start(env, "alloc", alloc_main, &u);
+    while (atomic_load(&u.pool.waiting) == 0)
+        env_thread_yield(env);
+    for (int i = 0; i < FRAMES; i++)
+        redo_pool_unref(&u.pool, held[i]);
+    env_thread_join(thread); /* hangs if it was not woken */
+    redo_pool_unref(&u.pool, u.frame);
+    redo_pool_fini(&u.pool);
+}
+END_TEST
+
 START_TEST(test_stop)
 {
     struct redo_part part;
@@ -515,6 +553,7 @@ main(void)
     tcase_add_test(t, test_group_commit_of_fibers);
     tcase_add_test(t, test_ring_wraps);
     tcase_add_test(t, test_pinned_frames);
+    tcase_add_test(t, test_waits_for_senders);
     tcase_add_test(t, test_stop);
     tcase_add_test(t, test_cut_and_orphan);
     tcase_add_test(t, test_locate);
