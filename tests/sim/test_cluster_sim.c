@@ -56,6 +56,7 @@ drive_random(struct cluster *c, void *arg)
         kinds = FAULT_ALL;
     if (asked != NULL)
         kinds = (unsigned)strtoul(asked, NULL, 10);
+    cluster_note(c, "faults of the kinds %u", kinds);
     cluster_make(c);
     cluster_load(c, 2 + (int)cluster_random(c, 4), 3);
     cluster_disturb(c, kinds, EVENTS);
@@ -397,6 +398,8 @@ main(void)
     int failed;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+        setenv("SIM_VERB", "1", 1);
+    }
     failed = sim_test_seeds_forked(SEEDS, one, NULL) != 0;
     failed += sim_test_numbers_forked(FIRST_SCENARIO, STRIKES + ROUNDS * SCENARIOS, one, NULL) != 0;
     if (getenv("SIM_SEED") == NULL)

@@ -64,7 +64,7 @@ cluster_note(struct cluster *c, const char *format, ...)
     va_start(ap, format);
     vsnprintf(at + n, sizeof c->note[0] - (size_t)n, format, ap);
     va_end(ap);
-    if (getenv("SIM_SEED") != NULL)
+    if (c->verbose)
         fprintf(stderr, "[%s]\n", at);
 }
 
@@ -99,6 +99,8 @@ cluster_fail(struct cluster *c, const char *format, ...)
     va_list ap;
 
     fflush(stdout);
+    if (c->verbose)
+        fprintf(stderr, "%s", sim_report(c->sim));
     for (uint32_t i = first; i < c->notes; i++)
         fprintf(stderr, "  %s\n", c->note[i % CLUSTER_ACTS_MAX]);
     print_nodes(c);
@@ -240,6 +242,7 @@ cluster_run(struct sim *sim, uint64_t seed, void (*driver)(struct cluster *c, vo
 
     c->sim = sim;
     c->seed = seed;
+    c->verbose = getenv("SIM_SEED") != NULL;
     c->clients = sim_node_new(sim, "clients");
     for (int i = 0; i < CLUSTER_NODES; i++) {
         c->node[i] = (struct cluster_node){ .cluster = c, .index = i };

@@ -79,6 +79,7 @@ struct seen {
 struct cluster {
     struct sim *sim;
     uint64_t seed;
+    bool verbose;
     struct env *clients;
     struct cluster_node node[CLUSTER_NODES];
     char key[128]; /* cluster.key, as a file of each machine */
