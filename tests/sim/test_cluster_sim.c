@@ -398,8 +398,6 @@ main(void)
     int failed;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
-        setenv("SIM_VERB", "1", 1);
-    }
     failed = sim_test_seeds_forked(SEEDS, one, NULL) != 0;
     failed += sim_test_numbers_forked(FIRST_SCENARIO, STRIKES + ROUNDS * SCENARIOS, one, NULL) != 0;
     if (getenv("SIM_SEED") == NULL)
