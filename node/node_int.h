@@ -107,6 +107,13 @@ struct node_move {
     struct fiber_queue news;
 };
 
+/* What the primary had published when: for how old reads here may be (node_view.c). */
+enum { NODE_HEARD_MAX = 32 };
+struct node_heard {
+    scn_t scn;
+    uint64_t ns;
+};
+
 struct node {
     struct env *env;
     char dir[NODE_PATH_MAX];
@@ -153,6 +160,8 @@ struct node {
     struct env_cond state_changed;
     struct role_status status;
     struct role_register shown;
+    struct node_heard heard[NODE_HEARD_MAX];
+    uint32_t heard_next;
     bool ready;
 };
 
@@ -224,5 +233,6 @@ void node_gate_acks(struct node *n); /* acknowledgements have come */
 /* node_view.c: what SQL shows of the node. */
 void node_fill_view(struct node *n, struct sql_node *out);
 void node_publish_status(struct node *n);
+void node_heard_published(struct node *n, scn_t scn);
 
 #endif

@@ -90,7 +90,36 @@ view_stat(void *arg, int index, struct sql_node_stat *out)
 }
 
 void
+node_heard_published(struct node *n, scn_t scn)
+{
+    struct node_heard *h;
+
+    env_mutex_lock(&n->state_mutex);
+    h = &n->heard[n->heard_next++ % NODE_HEARD_MAX];
+    *h = (struct node_heard){ scn, env_boot_ns(n->env) };
+    env_mutex_unlock(&n->state_mutex);
+}
+
+/* The youngest of what the primary had told that is all visible here. */
+static uint64_t
+view_delay_us(void *arg)
+{
+    struct node *n = arg;
+    scn_t visible = engine_visible_scn(n->engine);
+    uint64_t now = env_boot_ns(n->env), ns = 0;
+
+    env_mutex_lock(&n->state_mutex);
+    for (int i = 0; i < NODE_HEARD_MAX; i++)
+        if (n->heard[i].ns > ns && n->heard[i].scn <= visible)
+            ns = n->heard[i].ns;
+    env_mutex_unlock(&n->state_mutex);
+    return ns == 0 ? UINT64_MAX : now > ns ? (now - ns) / 1000 : 0;
+}
+
+void
 node_fill_view(struct node *n, struct sql_node *out)
 {
-    *out = (struct sql_node){ .database = view_database, .stat = view_stat, .arg = n };
+    *out = (struct sql_node){
+        .database = view_database, .stat = view_stat, .delay_us = view_delay_us, .arg = n
+    };
 }

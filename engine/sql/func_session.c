@@ -148,6 +148,8 @@ static const struct func funcs[] = {
     F(2943, "txid_current", S, INT8, fn_txid_current),
     F(3348, "txid_current_if_assigned", S, INT8, fn_txid_if_assigned),
     F(89, "version", S, TEXT, fn_version),
+    F(9901, "wait_for_scn", V, BOOL, fn_wait_for_scn, INT8),
+    F(9902, "wait_for_scn", V, BOOL, fn_wait_for_scn, INT8, INT4),
 };
 /* clang-format on */
 

@@ -215,6 +215,30 @@ fn_current_scn(struct func_call *call, const struct datum *args, struct datum *o
     return 0;
 }
 
+/* Read your own writes: whether what was committed at the SCN is visible here for the next
+ * statement, after waiting so many milliseconds at most (without: as long as it takes). */
+int
+fn_wait_for_scn(struct func_call *call, const struct datum *args, struct datum *out)
+{
+    struct sql_session *s = sess_of_call(call);
+    scn_t scn = args[0].i > 0 ? (scn_t)args[0].i : 0;
+    uint64_t start = env_boot_ns(s->q->env);
+
+    for (;;) {
+        uint64_t ms = (env_boot_ns(s->q->env) - start) / 1000000;
+        int rc = engine_wait_visible(s->q->engine, scn, 20000);
+
+        if (rc != 0 && rc != ERR_TIMEOUT)
+            return rc;
+        diag_clear();
+        *out = datum_bool(rc == 0);
+        if (rc == 0 || (call->func->arg_count > 1 && (int64_t)ms >= args[1].i))
+            return 0;
+        if (s->client->canceled)
+            return DIAG(ERR_QUERY_CANCELED, "canceling statement due to user request");
+    }
+}
+
 /* ---- settings ----------------------------------------------------------------------------------
  */
 

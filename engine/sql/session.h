@@ -58,6 +58,9 @@ struct sql_node {
     void (*database)(void *arg, struct sql_node_database *out);
     /* The index-th figure; false: there are no more. */
     bool (*stat)(void *arg, int index, struct sql_node_stat *out);
+    /* How old what is read here may be, at most: what had been published by so long ago is visible.
+     * UINT64_MAX: not known. Asked on standbys only. */
+    uint64_t (*delay_us)(void *arg);
     void *arg;
 };
 

@@ -114,7 +114,8 @@ struct sql_session {
     struct arena message; /* emptied at each simple query, parse, utility statement */
     struct arena scratch; /* emptied before each execution */
     struct budget memory;
-    size_t work_bytes; /* work_mem */
+    size_t work_bytes;    /* work_mem */
+    int64_t max_delay_ms; /* standby_max_data_delay; -1: none */
     struct exec_ctx ctx;
 
     /* prepared statements and portals */

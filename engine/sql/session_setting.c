@@ -94,6 +94,9 @@ apply(struct sql_session *s, enum setting_id id, const char *value)
     case SET_WORK_MEM:
         s->work_bytes = (size_t)setting_int(value) << 10;
         break;
+    case SET_STANDBY_MAX_DATA_DELAY:
+        s->max_delay_ms = setting_int(value);
+        break;
     case SET_STATEMENT_TIMEOUT:
         s->client->statement_timeout_ms = (uint32_t)setting_int(value);
         break;

@@ -54,12 +54,35 @@ sess_lock(struct sql_session *s, uint32_t oid, int mode, enum lock_wait wait)
 
 /* ---- snapshot -------------------------------------------------------------------------------- */
 
+/* standby_max_data_delay: better no answer than one that is too old. */
+static int
+check_delay(struct sql_session *s)
+{
+    const struct sql_node *node = &s->q->node;
+    uint64_t us;
+    int rc;
+
+    if (s->max_delay_ms < 0 || engine_is_open(s->q->engine) || node->delay_us == NULL)
+        return 0;
+    us = node->delay_us(node->arg);
+    if (us <= (uint64_t)s->max_delay_ms * 1000)
+        return 0;
+    rc = DIAG(ERR_OBJECT_NOT_READY, "standby_max_data_delay of %lld ms is exceeded",
+              (long long)s->max_delay_ms);
+    if (us == UINT64_MAX)
+        diag_detail("How far this standby is behind is not known: it hears of no primary.");
+    else
+        diag_detail("This standby is up to %llu ms behind.", (unsigned long long)us / 1000);
+    diag_hint("Ask another node, or the primary.");
+    return rc;
+}
+
 int
 sess_statement_begin(struct sql_session *s)
 {
-    int rc = 0;
+    int rc = check_delay(s);
 
-    if (s->running != NULL)
+    if (rc == 0 && s->running != NULL)
         rc = sess_portal_park(s);
     if (rc == 0)
         rc = txn_statement_begin(s->txn);

@@ -149,6 +149,10 @@ static const struct setting settings[SETTING_COUNT] = {
     [SET_STANDARD_CONFORMING_STRINGS] = { "standard_conforming_strings", B,
                                           SETTING_REPORT | SETTING_FIXED, "on", NULL, 0, 0, NULL,
                                           OLD, "Treats backslashes in strings literally." },
+    [SET_STANDBY_MAX_DATA_DELAY] = { "standby_max_data_delay", I, 0, "-1", "ms", -1, INT_MAX_D,
+                                     NULL, CONN,
+                                     "Refuses queries on a standby that is further behind; -1: "
+                                     "none are refused." },
     [SET_STATEMENT_TIMEOUT] = { "statement_timeout", I, 0, "0", "ms", 0, INT_MAX_D, NULL, CONN,
                                 "Sets the maximum duration of any statement." },
     [SET_SYNCHRONIZE_SEQSCANS] = { "synchronize_seqscans", B, 0, "on", NULL, 0, 0, NULL, OLD,

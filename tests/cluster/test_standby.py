@@ -5,6 +5,7 @@ itself, killed at any moment.
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -170,6 +171,42 @@ def reads_while_it_applies():
             pass
 
 
+def reads_no_older_than_asked():
+    """G2: a session waits for what it saw on the primary; and bounds how old its reads may be."""
+    with Place(keep='KEEP' in os.environ) as place:
+        a, b = pair(place)
+        for i in range(50):
+            a.query("insert into much values (%s, '', '')", -i - 1)
+            scn = a.scn()
+            c = b.connect()
+            cursor = c.cursor()
+            cursor.execute('select wait_for_scn(%s)', (scn,))
+            expect(cursor.fetchone()[0] is True, 'it waits')
+            cursor.execute('select count(*) from much where a = %s', (-i - 1,))
+            expect(cursor.fetchone()[0] == 1, 'and sees its own write')
+            c.close()
+        expect(b.value('select wait_for_scn(%s, 50)', scn + 1000) is False, 'in vain, but not for ever')
+        c = b.connect()
+        cursor = c.cursor()
+        cursor.execute("set standby_max_data_delay = '30s'")
+        cursor.execute('select count(*) from much')
+        cursor.execute("set standby_max_data_delay = '1500ms'")
+        os.kill(a.process.pid, signal.SIGSTOP)
+
+        def too_old():
+            try:
+                cursor.execute('select count(*) from much')
+                return False
+            except psycopg2.Error as e:
+                expect(e.pgcode == '55000' and 'standby_max_data_delay' in str(e), e)
+                return True
+        wait_until(too_old, 'reads are refused once the primary is not heard of')
+        os.kill(a.process.pid, signal.SIGCONT)
+        wait_until(lambda: not too_old(), 'and answered again')
+        cursor.execute('reset standby_max_data_delay')
+        cursor.execute('select 1')
+
+
 def move(node):
     """Other ports, in redoubt.yaml, for the next start."""
     path = os.path.join(node.dir, 'redoubt.yaml')
@@ -226,7 +263,7 @@ def moves_to_other_addresses():
 
 def main():
     tests = [catches_up_from_the_archive, copies_over_itself, moves_to_other_addresses,
-             reads_while_it_applies]
+             reads_while_it_applies, reads_no_older_than_asked]
     for test in tests:
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
             continue
