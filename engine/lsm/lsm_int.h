@@ -204,6 +204,7 @@ struct lsm {
 
     _Atomic uint64_t flushes, compactions, flush_bytes, compaction_bytes, compaction_read_bytes;
     _Atomic uint64_t versions_dropped, job_failures, debt;
+    _Atomic uint64_t told_ns; /* when the operator was told last that a job had failed; 0: never */
 };
 
 static inline bool

@@ -6,7 +6,10 @@
  * merge. Nothing here is needed for correctness: tests switch it off and step jobs themselves.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/base/log.h"
 #include "engine/lsm/lsm_int.h"
+
+#define TELL_AGAIN_NS (60 * (uint64_t)1000000000)
 
 enum {
     IDLE_WAIT_US = 500000,
@@ -260,6 +263,19 @@ lsm_work_note_debt(struct lsm_tree *t, uint64_t debt)
     atomic_fetch_add(&t->lsm->debt, debt - before);
 }
 
+/* For the operator, and not every time. */
+static void
+tell_failure(struct lsm *l, const struct lsm_tree *t, enum lsm_job_kind kind)
+{
+    uint64_t now = env_boot_ns(l->env), before = atomic_load(&l->told_ns);
+
+    if ((before != 0 && now - before < TELL_AGAIN_NS) ||
+        !atomic_compare_exchange_strong(&l->told_ns, &before, now))
+        return;
+    log_diag(l->o.log, LOG_WARNING, "%s of tree %llu failed and is tried again",
+             kind == LSM_JOB_FLUSH ? "flush" : "merge", (unsigned long long)t->id);
+}
+
 /* Runs one kind of job of a tree, as long as there is one. True: something was done. */
 static bool
 work_kind(struct lsm_tree *t, enum lsm_job_kind kind, bool *failed)
@@ -270,6 +286,8 @@ work_kind(struct lsm_tree *t, enum lsm_job_kind kind, bool *failed)
     if (rc == 0)
         rc = lsm_job_install(job);
     if (rc != 0 && rc != ERR_NOT_FOUND && rc != ERR_AGAIN) {
+        if (!atomic_load(&t->lsm->stopping))
+            tell_failure(t->lsm, t, kind);
         diag_clear();
         *failed = true;
     }

@@ -167,6 +167,7 @@ struct engine {
     incarnation_t status_inc;
     uint64_t status_freed, status_mark_count;
     uint64_t status_swept; /* ended_count at the last sweep */
+    bool disk_was_full;
     scn_t exposed_stored;
     struct env_file *exposed_file; /* exposed.c; or NULL */
     scn_t times_own;               /* the commit of the last row of commit times */

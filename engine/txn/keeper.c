@@ -2,6 +2,7 @@
  * notes what readers were shown (exposed.c).
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/txn/engine_int.h"
 
@@ -160,9 +161,27 @@ follow_horizon(struct engine *e)
     return undo_follow_horizon(e->undo, horizon < limit ? horizon : limit);
 }
 
+/* B10 */
+static void
+tell_room(struct engine *e)
+{
+    struct redo_stats stats;
+
+    redo_stats(e->redo, &stats);
+    if (stats.disk_full == e->disk_was_full)
+        return;
+    e->disk_was_full = stats.disk_full;
+    if (stats.disk_full)
+        log_warning(e->log, "there is no room for more redo in \"%s\": writes are refused (53100)",
+                    e->dir);
+    else
+        log_notice(e->log, "there is room for redo in \"%s\" again: writes are taken", e->dir);
+}
+
 static void
 keeper_step(struct engine *e)
 {
+    tell_room(e);
     if (engine_is_writable(e) && times_store(e) != 0)
         diag_clear(); /* tried again in the next step */
     if (!engine_is_writable(e) && follow_horizon(e) != 0)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/env.h"
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/engine.h"
 #include "engine/redo/redo.h"
@@ -19,6 +20,7 @@ struct world {
     struct sim *sim;
     struct env *node;
     struct engine *engine;
+    struct log *log; /* to the file /log */
     uint32_t inc, version;
     uint32_t value[KEYS]; /* acknowledged; 0: none */
     uint64_t retention_us;
@@ -40,6 +42,7 @@ mount(struct world *w)
     struct engine_options o = {
         .env = w->node,
         .dir = "/db",
+        .log = w->log,
         .memtable_bytes = 1 << 20,
         .cache_bytes = 1 << 20,
         .ring_bytes = 256 << 10,
@@ -133,11 +136,32 @@ read_all(struct world *w, const struct read_moment *m, const uint32_t value[KEYS
     txn_free(t);
 }
 
+/* Whether the operator was told. */
+static bool
+was_logged(struct world *w, const char *text)
+{
+    struct env_file *f;
+    uint64_t size;
+    char *data;
+    size_t got;
+    bool found;
+
+    must(env_open(w->node, "/log", ENV_READ, &f), "open the log");
+    must(env_size(f, &size), "its size");
+    data = xcalloc(1, size + 1);
+    must(env_pread(f, data, size, 0, &got), "read the log");
+    found = strstr(data, text) != NULL;
+    xfree(data);
+    env_close(f);
+    return found;
+}
+
 static void
 start(struct world *w)
 {
     uint64_t id;
 
+    must(log_open(w->node, "a", "/log", LOG_INFO, &w->log), "the log");
     must(engine_create(w->node, "/db", &id), "create");
     must(mount(w), "mount");
     must(open_write(w), "open for writing");
@@ -196,6 +220,7 @@ full_main(void *arg)
         must(put_commit(w, k, &token), "once there is room again");
     read_all(w, NULL, w->value);
     txn_free(large);
+    CHECK(was_logged(w, "there is room for redo"));
     w->done = true;
     /* The process ends here without closing anything. */
 }
@@ -205,6 +230,7 @@ again_main(void *arg)
 {
     struct world *w = arg;
 
+    w->log = NULL;
     must(mount(w), "mount");
     must(open_write(w), "open for writing");
     must(engine_wait_visible(w->engine, engine_newest_scn(w->engine), UINT64_MAX), "wait");
@@ -249,6 +275,7 @@ restart_main(void *arg)
     struct commit_token token;
     int rc;
 
+    w->log = NULL;
     must(mount(w), "mounting on a full disk");
     engine_publish(w->engine, lsn_make(UINT64_MAX));
     read_all(w, NULL, w->value);
@@ -348,6 +375,7 @@ blocked_main(void *arg)
         diag_clear();
     }
     env_thread_join(thread);
+    CHECK(was_logged(w, "failed and is tried again"));
     must(engine_flush_all(w->engine), "flush");
     engine_get_figures(w->engine, &figures);
     CHECK(figures.flushes > 0 && figures.memtable_bytes < 2 << 20);
