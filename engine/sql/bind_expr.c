@@ -241,11 +241,12 @@ bind_nullif(struct binder *b, const struct ast_args *n, struct expr **out)
     if (rc == 0)
         bind_share(args[0]);
     if (rc == 0)
-        rc = bind_operator(b, NULL, "=", args[0], args[1], n->node.at, &equal);
-    if (rc == 0 && equal->kind == EXPR_FUNC && equal->arg_count == 2)
-        args[0] = equal->args[0]; /* of the type in which the two were compared */
-    if (rc == 0)
-        rc = bind_settle(b, &args[0]);
+        rc = bind_operator_call(b, NULL, "=", args[0], args[1], n->node.at, &equal);
+    if (rc != 0)
+        return rc;
+    args[0] = equal->args[0]; /* of the type in which the two were compared */
+    equal = bind_fold(b, equal);
+    rc = bind_settle(b, &args[0]);
     if (rc != 0)
         return rc;
     if (expr_is_volatile(args[0]))

@@ -152,6 +152,10 @@ const char *bind_clause_name(const struct bind_scope *s);
 MUST_CHECK
 int bind_operator(struct binder *b, const char *schema, const char *op, struct expr *left,
                   struct expr *right, int32_t at, struct expr **out);
+/* The same, not folded: its operands are seen. */
+MUST_CHECK
+int bind_operator_call(struct binder *b, const char *schema, const char *op, struct expr *left,
+                       struct expr *right, int32_t at, struct expr **out);
 MUST_CHECK
 int bind_op_node(struct binder *b, const struct ast_op *o, struct expr **out);
 MUST_CHECK

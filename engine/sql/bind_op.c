@@ -44,8 +44,8 @@ coerce_operands(struct binder *b, const struct func_match *m, struct expr **args
 }
 
 int
-bind_operator(struct binder *b, const char *schema, const char *op, struct expr *left,
-              struct expr *right, int32_t at, struct expr **out)
+bind_operator_call(struct binder *b, const char *schema, const char *op, struct expr *left,
+                   struct expr *right, int32_t at, struct expr **out)
 {
     int32_t count = left == NULL ? 1 : 2;
     struct func_match m;
@@ -67,7 +67,18 @@ bind_operator(struct binder *b, const char *schema, const char *op, struct expr 
     rc = coerce_operands(b, &m, e->args);
     if ((m.func->flags & FUNC_VOLATILE) != 0)
         b->scope->query->is_volatile = true;
-    *out = rc == 0 ? bind_fold(b, e) : e;
+    *out = e;
+    return rc;
+}
+
+int
+bind_operator(struct binder *b, const char *schema, const char *op, struct expr *left,
+              struct expr *right, int32_t at, struct expr **out)
+{
+    int rc = bind_operator_call(b, schema, op, left, right, at, out);
+
+    if (rc == 0)
+        *out = bind_fold(b, *out);
     return rc;
 }
 

@@ -218,6 +218,9 @@ plan_columns(struct table_plan *p)
             pending++;
             continue;
         }
+        if (p->table.column_count >= ROW_COLUMNS_MAX)
+            return DIAG(ERR_TOO_MANY_COLUMNS, "tables can have at most %d columns",
+                        ROW_COLUMNS_MAX);
         rc = ddl_read_column(p->d, AST_CONST(ast_column_def, e), c);
         if (rc != 0)
             return rc;

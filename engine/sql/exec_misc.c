@@ -276,10 +276,16 @@ static int
 limit_start(struct exec_node *n, struct limit *s)
 {
     const struct plan_limit *p = &n->plan->u.limit;
-    int rc = limit_value(n, p->limit, "LIMIT", UINT64_MAX, &s->left);
+    struct eval v = { .x = n->x, .ctx = &n->x->ctx, .outer = n->x->outer, .arena = &n->scratch };
+    bool open = true;
+    int rc = p->gate == NULL ? 0 : eval_pass(&v, p->gate, &open);
 
     if (rc == 0)
+        rc = limit_value(n, p->limit, "LIMIT", UINT64_MAX, &s->left);
+    if (rc == 0)
         rc = limit_value(n, p->offset, "OFFSET", 0, &s->skip);
+    if (!open)
+        s->left = 0;
     s->started = true;
     return rc;
 }

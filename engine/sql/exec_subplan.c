@@ -143,6 +143,101 @@ test_rows(struct eval *test, const struct expr *e, const struct batch *b, struct
     return rc;
 }
 
+enum { SUBPLAN_HASH_ROWS_MIN = 16 };
+
+static int
+add_to_set(struct subplan_state *s, const struct plan_subplan *p, const struct batch *b)
+{
+    struct datum row[ROW_TABLE_KEYS_MAX];
+
+    for (uint32_t k = 0; k < b->row_count; k++) {
+        bool has_null = false;
+        uint64_t hash;
+        size_t at;
+
+        for (int32_t i = 0; i < p->hash_key_count; i++) {
+            row[i] = vec_get(&b->cols[i], k);
+            has_null = has_null || row[i].is_null;
+        }
+        s->has_nulls = s->has_nulls || has_null;
+        if (has_null)
+            continue;
+        hash = row_table_hash(s->set, row);
+        if (row_table_find(s->set, hash, row, &at))
+            continue;
+        s->no_set = row_table_is_full(s->set, 0);
+        if (s->no_set)
+            return 0;
+        int rc = row_table_add(s->set, hash, row, &at);
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* What does not fit into memory is compared row by row. */
+static int
+fill_set(struct exec *x, const struct plan_subplan *p, struct subplan_state *s)
+{
+    struct row_reader r;
+    struct arena rows;
+    struct batch *b;
+    int rc = 0;
+
+    s->set = row_table_new(&x->ctx, p->root->columns, (uint32_t)p->hash_key_count);
+    row_reader_init(&r, s->rows);
+    arena_init(&rows, x->ctx.memory);
+    while (rc == 0 && !s->no_set && (rc = row_reader_batch(&r, &rows, &b)) == 0) {
+        rc = add_to_set(s, p, b);
+        arena_reset(&rows);
+        fiber_yield();
+        if (rc == 0)
+            rc = exec_check_interrupt(x);
+    }
+    arena_fini(&rows);
+    row_reader_fini(&r);
+    if (s->no_set) {
+        row_table_free(s->set);
+        s->set = NULL;
+    }
+    return rc == ERR_END ? 0 : rc;
+}
+
+/* ANY by hash. *known false: nulls make it a matter of looking at every row. */
+static int
+any_hashed(const struct eval *v, const struct plan_subplan *p, struct subplan_state *s,
+           struct datum *out, bool *known)
+{
+    struct datum keys[ROW_TABLE_KEYS_MAX];
+    bool has_null = false;
+    size_t at;
+    int rc = 0;
+
+    *known = false;
+    if (!p->hashable || p->hash_key_count > ROW_TABLE_KEYS_MAX || s->no_set ||
+        row_store_count(s->rows) < SUBPLAN_HASH_ROWS_MIN)
+        return 0;
+    if (s->set == NULL)
+        rc = fill_set(v->x, p, s);
+    for (int32_t k = 0; k < p->hash_key_count && rc == 0; k++) {
+        rc = eval_row(v, p->hash_keys[k], &keys[k]);
+        has_null = has_null || (rc == 0 && keys[k].is_null);
+    }
+    if (rc != 0 || s->no_set)
+        return rc;
+    *known = true;
+    if (!has_null && row_table_find(s->set, row_table_hash(s->set, keys), keys, &at))
+        *out = datum_bool(true);
+    else if (!has_null && !s->has_nulls)
+        *out = datum_bool(false);
+    else if (p->hash_key_count == 1)
+        *out = datum_null();
+    else
+        *known = false;
+    return 0;
+}
+
 static int
 any_or_all(const struct eval *v, const struct expr *e, const struct subplan_state *s,
            struct datum *out)
@@ -161,6 +256,9 @@ any_or_all(const struct eval *v, const struct expr *e, const struct subplan_stat
     while (!settled && rc == 0 && (rc = row_reader_batch(&r, &rows, &b)) == 0) {
         rc = test_rows(&test, e, b, row, &any_null, &settled);
         arena_reset(&rows);
+        fiber_yield();
+        if (rc == 0)
+            rc = exec_check_interrupt(v->x);
     }
     arena_fini(&rows);
     row_reader_fini(&r);
@@ -203,9 +301,12 @@ eval_subplan(const struct eval *v, const struct expr *e, struct datum *out)
 {
     const struct plan_subplan *p = &v->x->plan->subplans[e->u.subplan.id];
     struct subplan_state *s = &v->x->subplans[e->u.subplan.id];
+    bool known = false;
     int rc = subplan_run(v, e, p, s);
 
-    if (rc != 0)
+    if (rc == 0 && e->u.subplan.kind == SUBPLAN_ANY)
+        rc = any_hashed(v, p, s, out, &known);
+    if (rc != 0 || known)
         return rc;
     switch (e->u.subplan.kind) {
     case SUBPLAN_SCALAR:
@@ -229,5 +330,6 @@ subplans_close(struct exec *x)
     for (int32_t i = 0; i < x->plan->subplan_count; i++) {
         exec_node_close(x->subplans[i].root);
         row_store_free(x->subplans[i].rows);
+        row_table_free(x->subplans[i].set);
     }
 }

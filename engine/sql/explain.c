@@ -254,7 +254,7 @@ node_title(struct explain *x, const struct plan_node *n)
     case PLAN_DISTINCT:
         return n->u.distinct.sorted ? "Unique" : "HashAggregate";
     case PLAN_LIMIT:
-        return "Limit";
+        return n->u.limit.gate != NULL ? "Result" : "Limit";
     case PLAN_LOCK_ROWS:
         return "LockRows";
     case PLAN_MATERIALIZE:
@@ -400,6 +400,9 @@ node_details(struct explain *x, int indent, const struct plan_node *n)
         break;
     case PLAN_SORT:
         sort_details(x, indent, n);
+        break;
+    case PLAN_LIMIT:
+        add_expr(x, indent, "One-Time Filter", n, -1, n->u.limit.gate);
         break;
     case PLAN_AGGREGATE:
         key_details(x, indent, n, n->u.aggregate.keys, n->u.aggregate.key_count);

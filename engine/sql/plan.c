@@ -116,7 +116,7 @@ plan_point_kind(const struct plan *plan)
         return PLAN_POINT_NONE;
     switch (n->kind) {
     case PLAN_LIMIT:
-        if (n->u.limit.with_ties)
+        if (n->u.limit.with_ties || n->u.limit.gate != NULL)
             return PLAN_POINT_NONE;
         return is_table_scan(n->child[0]) ? PLAN_POINT_SELECT : PLAN_POINT_NONE;
     case PLAN_SCAN:

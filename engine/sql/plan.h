@@ -152,6 +152,7 @@ struct plan_limit {
     bool with_ties;
     int32_t key_count;
     struct sort_key *keys; /* for WITH TIES */
+    struct expr *gate;     /* a condition on no row: unless it is TRUE nothing below is run */
 };
 
 /* ---- joins --------------------------------------------------------------------------------- */

@@ -196,6 +196,7 @@ struct semi {
 };
 MUST_CHECK
 int make_semi(struct pquery *pq, struct expr *e, struct semi *out, bool *made);
+void query_as_set(struct query *q);
 
 /* ---- plan_query.c, plan_write.c -------------------------------------------------------------- */
 

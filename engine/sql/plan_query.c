@@ -37,6 +37,26 @@ stage_node(struct pquery *pq, struct stage *st, enum plan_kind kind)
 
 /* ---- FROM and WHERE -------------------------------------------------------------------------- */
 
+/* Conditions on no row of the query, where it is worth while to ask them first. */
+static bool
+takes_gate(const struct query *q, const struct cond *c)
+{
+    return q->from != NULL && !q->locks && !c->used && c->rels == 0 && !c->is_volatile &&
+           (q->rel_count > 1 || c->has_sublink);
+}
+
+static int
+stage_gate(struct pquery *pq, struct stage *st, struct expr *gate)
+{
+    struct space s = { .layout = NULL };
+    struct plan_node *n;
+
+    if (gate == NULL)
+        return 0;
+    n = stage_node(pq, st, PLAN_LIMIT);
+    return translate(pq, gate, &s, &n->u.limit.gate);
+}
+
 static int
 stage_from(struct pquery *pq, struct stage *st)
 {
@@ -52,8 +72,19 @@ stage_from(struct pquery *pq, struct stage *st)
     else if (q->limit != NULL)
         order.limit = 100;
     conds_add(pq->p, &conds, q->where);
-    if (q->from != NULL)
-        return plan_from(pq, q->from, &conds, wants ? &order : NULL, &st->ordered, &st->path);
+    if (q->from != NULL) {
+        struct expr_list gate = { 0 };
+        int rc;
+
+        for (int32_t i = 0; i < conds.count; i++) {
+            if (takes_gate(q, &conds.list[i])) {
+                expr_list_add(pq->p->arena, &gate, EXPR_AND, conds.list[i].e);
+                conds.list[i].used = true;
+            }
+        }
+        rc = plan_from(pq, q->from, &conds, wants ? &order : NULL, &st->ordered, &st->path);
+        return rc != 0 ? rc : stage_gate(pq, st, expr_list_finish(pq->p->arena, &gate, EXPR_AND));
+    }
     st->path = (struct path){ .node = node_make(pq->p, PLAN_VALUES, 0), .rows = 1, .cost = 0.01 };
     st->path.node->u.values.row_count = 1;
     st->path.node->u.values.rows = ARENA_ARRAY(pq->p->arena, struct expr **, 1);
@@ -549,6 +580,8 @@ plan_sublink(struct pquery *pq, struct expr *e, const struct space *space, struc
     int rc;
 
     pquery_init(&child, p, pq, e->u.sublink.query);
+    if (e->u.sublink.kind == SUBPLAN_EXISTS || e->u.sublink.kind == SUBPLAN_ANY)
+        query_as_set(child.q);
     rc = plan_query(&child, &path);
     if (rc != 0)
         return rc;

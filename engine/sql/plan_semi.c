@@ -21,6 +21,17 @@ is_plain(const struct query *q)
            q->from != NULL && q->cte_count == 0;
 }
 
+/* Where only it matters whether a row is there, duplicates and order do not. */
+void
+query_as_set(struct query *q)
+{
+    if (q->limit != NULL || q->offset != NULL || q->locks || q->set_op != AST_SETOP_NONE ||
+        q->distinct_on_count > 0)
+        return;
+    q->distinct = false;
+    q->order_count = 0;
+}
+
 /* The number of the subquery's target that has a value; makes one. */
 static int32_t
 lift_target(const struct lift *l, struct expr *value)
@@ -193,6 +204,8 @@ make_semi(struct pquery *pq, struct expr *e, struct semi *out, bool *made)
     q = l.sub = arena_memdup(pq->p->arena, s->u.sublink.query, sizeof *q);
     exists = s->u.sublink.kind == SUBPLAN_EXISTS;
     in = s->u.sublink.kind == SUBPLAN_ANY && !expr_has_sublink(s->u.sublink.test);
+    if (exists || in)
+        query_as_set(q);
     if ((!exists && !in) || q->command != AST_SELECT || q->is_volatile || q->locks)
         return 0;
     if (q->has_outer && (!is_plain(q) || (in && negated) || refers_outside(q) ||

@@ -102,6 +102,7 @@ each_of_kind(struct each *w, struct plan_node *n)
         each_list(w, n->u.distinct.keys, n->u.distinct.key_count);
         break;
     case PLAN_LIMIT:
+        each_one(w, &n->u.limit.gate);
         each_one(w, &n->u.limit.limit);
         each_one(w, &n->u.limit.offset);
         each_key(w, n->u.limit.keys, n->u.limit.key_count);

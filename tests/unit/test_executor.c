@@ -363,6 +363,26 @@ START_TEST(test_rescans_take_no_memory)
 }
 END_TEST
 
+/* IN as an expression: the same by hash, once there are many rows. */
+START_TEST(test_in_by_hash)
+{
+#define MANY "FROM generate_series(1, 50) g)"
+    gives("true;false;null", "SELECT coalesce((x IN (SELECT g " MANY ")::text, 'null')"
+                             " FROM (VALUES (1), (60), (NULL)) v (x)");
+    gives("true;null;null", "SELECT coalesce((x IN (SELECT nullif(g, 7) " MANY ")::text, 'null')"
+                            " FROM (VALUES (1), (7), (60)) v (x)");
+    gives("true;false;null;false",
+          "SELECT coalesce(((x, y) IN (SELECT g, g " MANY ")::text, 'null')"
+          " FROM (VALUES (1, 1), (1, 2), (NULL, 1), (NULL, 99)) v (x, y)");
+    gives("true;null;false", "SELECT coalesce(((x, y) IN (SELECT g, nullif(g, 7) " MANY
+                             ")::text, 'null') FROM (VALUES (1, 1), (7, 2), (8, 2)) v (x, y)");
+    gives("f;t", "SELECT x NOT IN (SELECT g " MANY " FROM (VALUES (1), (60)) v (x)");
+#undef MANY
+    gives("0", "SELECT count(*) FROM generate_series(1, 3) a, generate_series(1, 3) b"
+               " WHERE EXISTS (SELECT 1 FROM generate_series(1, 2) g WHERE g > 5)");
+}
+END_TEST
+
 START_TEST(test_series)
 {
     gives("100000|5000050000", "SELECT count(*), sum(g) FROM generate_series(1, 100000) g");
@@ -389,6 +409,7 @@ main(void)
     tcase_set_timeout(t, 300);
     tcase_add_test(t, test_model);
     tcase_add_test(t, test_model_spilling);
+    tcase_add_test(t, test_in_by_hash);
     tcase_add_test(t, test_series);
     suite_add_tcase(s, t);
     t = tcase_create("little memory");

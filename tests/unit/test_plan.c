@@ -257,6 +257,15 @@ START_TEST(test_subqueries)
     expect("select * from (select b, count(*) n from t group by b) s where b = 5 and n > 2",
            "Result | Filter: (count(*) > 2) | ->  HashAggregate | Group Key: b | ->  Index Scan "
            "using ti on t | Index Cond: (b = 5)");
+    expect(
+        "select * from t where b = 1 or exists (select distinct y from u where x = t.a order by y)",
+        "Seq Scan on t | Filter: ((t.b = 1) OR (EXISTS SubPlan 1)) | SubPlan 1 | ->  Index Scan "
+        "using u_pkey on u | Index Cond: (x = $0)");
+    expect("select p from t, v where t.a = v.a and exists (select 1 from u)",
+           "Result | ->  Result | One-Time Filter: (EXISTS SubPlan 1) | ->  Hash Join | Hash Cond: "
+           "(t.a = v.a) | ->  Seq Scan on t | ->  Hash | ->  Seq Scan on v | InitPlan 1 | ->  Seq "
+           "Scan "
+           "on u");
     expect("select * from (select a from t limit 3) s where a = 5",
            "Result | Filter: (a = 5) | ->  Limit | ->  Seq Scan on t");
 }
