@@ -33,3 +33,9 @@ fuzz:
 .PHONY: crash
 crash: $(CRASHES)
 	@scripts/run-tests $^
+
+# Random SQL, answered by Redoubt and by PostgreSQL: SQL_SECONDS of it, from SQL_SEED on (one is printed).
+.PHONY: check-sql
+check-sql: deps
+	@$(MAKE) -s -j$$(nproc) --no-print-directory build PROFILE=release
+	tests/cluster/compare_sql.py $(or $(SQL_SECONDS),120) $(SQL_SEED)

@@ -1,0 +1,16 @@
+select count(*), sum(total), min(invoice_date), max(invoice_date) from invoice;
+select g.name, count(*) as tracks, round(avg(t.milliseconds) / 1000, 1) from track t join genre g using (genre_id) group by g.name having count(*) > 100 order by tracks desc, g.name;
+select c.country, count(distinct c.customer_id), sum(i.total) from customer c left join invoice i on i.customer_id = c.customer_id group by 1 order by 3 desc nulls last, 1 limit 6;
+select a.name, count(al.album_id) from artist a left join album al on al.artist_id = a.artist_id group by a.artist_id, a.name having count(al.album_id) = 0 order by a.name limit 3;
+select e.last_name, m.last_name from employee e left join employee m on e.reports_to = m.employee_id order by e.employee_id;
+select title from album where artist_id in (select artist_id from artist where name like 'Iron%') order by title limit 4;
+select name from track t where not exists (select 1 from invoice_line l where l.track_id = t.track_id) and unit_price > 1 order by name, track_id limit 4;
+select p.name, count(*) from playlist p join playlist_track pt on pt.playlist_id = p.playlist_id group by p.playlist_id, p.name order by 2 desc, p.playlist_id limit 5;
+select extract(year from invoice_date) as y, billing_country, sum(total) from invoice group by y, billing_country order by sum(total) desc, y, billing_country limit 4;
+select t.name, (select sum(quantity) from invoice_line l where l.track_id = t.track_id) as sold from track t where t.album_id = 1 order by sold desc nulls last, t.name limit 4;
+select x.country, x.n from (select billing_country as country, count(*) as n from invoice group by billing_country) x where x.n = (select max(n) from (select count(*) as n from invoice group by billing_country) y);
+select count(*) from (select billing_city from invoice union select city from customer except select city from employee) x;
+with best as (select customer_id, sum(total) as spent from invoice group by customer_id) select c.first_name || ' ' || c.last_name, b.spent from best b join customer c using (customer_id) order by b.spent desc, 1 limit 3;
+select upper(substr(name, 1, 1)) as l, count(*), string_agg(name, ', ' order by name) filter (where length(name) < 5) from artist where name < 'D' group by 1 order by 1;
+select case when milliseconds < 200000 then 'short' when milliseconds < 400000 then 'middle' else 'long' end as len, count(*), max(bytes) from track group by 1 order by 1;
+select distinct on (customer_id) customer_id, invoice_id, total from invoice order by customer_id, total desc, invoice_id limit 3;
