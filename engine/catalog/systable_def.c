@@ -303,6 +303,117 @@ static const struct sys_column shdescription_columns[] = {
     { "description", T },
 };
 
+static const struct sys_column cast_columns[] = {
+    { "oid", O },      { "castsource", O },  { "casttarget", O },
+    { "castfunc", O }, { "castcontext", C }, { "castmethod", C },
+};
+static const struct sys_column language_columns[] = {
+    { "oid", O },       { "lanname", N },      { "lanowner", O },
+    { "lanispl", B },   { "lanpltrusted", B }, { "lanplcallfoid", O },
+    { "laninline", O }, { "lanvalidator", O }, { "lanacl", AC },
+};
+static const struct sys_column default_acl_columns[] = {
+    { "oid", O },           { "defaclrole", O }, { "defaclnamespace", O },
+    { "defaclobjtype", C }, { "defaclacl", AC },
+};
+static const struct sys_column largeobject_metadata_columns[] = {
+    { "oid", O },
+    { "lomowner", O },
+    { "lomacl", AC },
+};
+static const struct sys_column subscription_columns[] = {
+    { "oid", O },
+    { "subdbid", O },
+    { "subskiplsn", T },
+    { "subname", N },
+    { "subowner", O },
+    { "subenabled", B },
+    { "subbinary", B },
+    { "substream", B },
+    { "subtwophasestate", C },
+    { "subdisableonerr", B },
+    { "subconninfo", T },
+    { "subslotname", N },
+    { "subsynccommit", T },
+    { "subpublications", TA },
+};
+static const struct sys_column db_role_setting_columns[] = {
+    { "setdatabase", O },
+    { "setrole", O },
+    { "setconfig", TA },
+};
+static const struct sys_column opclass_columns[] = {
+    { "oid", O },          { "opcmethod", O },  { "opcname", N },
+    { "opcnamespace", O }, { "opcowner", O },   { "opcfamily", O },
+    { "opcintype", O },    { "opcdefault", B }, { "opckeytype", O },
+};
+static const struct sys_column opfamily_columns[] = {
+    { "oid", O }, { "opfmethod", O }, { "opfname", N }, { "opfnamespace", O }, { "opfowner", O },
+};
+static const struct sys_column amop_columns[] = {
+    { "oid", O },           { "amopfamily", O },    { "amoplefttype", O },
+    { "amoprighttype", O }, { "amopstrategy", I2 }, { "amoppurpose", C },
+    { "amopopr", O },       { "amopmethod", O },    { "amopsortfamily", O },
+};
+static const struct sys_column amproc_columns[] = {
+    { "oid", O },        { "amprocfamily", O }, { "amproclefttype", O }, { "amprocrighttype", O },
+    { "amprocnum", I2 }, { "amproc", RP },
+};
+static const struct sys_column foreign_data_wrapper_columns[] = {
+    { "oid", O },          { "fdwname", N }, { "fdwowner", O },    { "fdwhandler", O },
+    { "fdwvalidator", O }, { "fdwacl", AC }, { "fdwoptions", TA },
+};
+static const struct sys_column conversion_columns[] = {
+    { "oid", O },      { "conname", N },         { "connamespace", O },
+    { "conowner", O }, { "conforencoding", I4 }, { "contoencoding", I4 },
+    { "conproc", RP }, { "condefault", B },
+};
+static const struct sys_column event_trigger_columns[] = {
+    { "oid", O },     { "evtname", N },    { "evtevent", N }, { "evtowner", O },
+    { "evtfoid", O }, { "evtenabled", C }, { "evttags", TA },
+};
+static const struct sys_column ts_config_columns[] = {
+    { "oid", O }, { "cfgname", N }, { "cfgnamespace", O }, { "cfgowner", O }, { "cfgparser", O },
+};
+static const struct sys_column ts_config_map_columns[] = {
+    { "mapcfg", O },
+    { "maptokentype", I4 },
+    { "mapseqno", I4 },
+    { "mapdict", O },
+};
+static const struct sys_column ts_dict_columns[] = {
+    { "oid", O },       { "dictname", N },     { "dictnamespace", O },
+    { "dictowner", O }, { "dicttemplate", O }, { "dictinitoption", T },
+};
+static const struct sys_column ts_parser_columns[] = {
+    { "oid", O },       { "prsname", N }, { "prsnamespace", O }, { "prsstart", RP },
+    { "prstoken", RP }, { "prsend", RP }, { "prsheadline", RP }, { "prslextype", RP },
+};
+static const struct sys_column ts_template_columns[] = {
+    { "oid", O },       { "tmplname", N },    { "tmplnamespace", O },
+    { "tmplinit", RP }, { "tmpllexize", RP },
+};
+static const struct sys_column partitioned_table_columns[] = {
+    { "partrelid", O },  { "partstrat", C },  { "partnatts", I2 },     { "partdefid", O },
+    { "partattrs", IV }, { "partclass", OV }, { "partcollation", OV }, { "partexprs", PN },
+};
+static const struct sys_column user_mapping_columns[] = {
+    { "oid", O },
+    { "umuser", O },
+    { "umserver", O },
+    { "umoptions", TA },
+};
+static const struct sys_column views_columns[] = {
+    { "schemaname", N },
+    { "viewname", N },
+    { "viewowner", N },
+    { "definition", T },
+};
+static const struct sys_column matviews_columns[] = {
+    { "schemaname", N }, { "matviewname", N }, { "matviewowner", N }, { "tablespace", N },
+    { "hasindexes", B }, { "ispopulated", B }, { "definition", T },
+};
+
 #define COLUMNS(array) (array), sizeof(array) / sizeof *(array)
 #define VIRTUAL(number, table, array)                                                              \
     {                                                                                              \
@@ -444,6 +555,30 @@ static const struct systable systables[SYS_COUNT] = {
     [SYS_EXTENSION] = VIRTUAL(3079, "pg_extension", extension_columns),
     [SYS_AUTH_MEMBERS] = VIRTUAL(1261, "pg_auth_members", auth_members_columns),
     [SYS_SHDESCRIPTION] = VIRTUAL(2396, "pg_shdescription", shdescription_columns),
+    [SYS_CAST] = VIRTUAL(2605, "pg_cast", cast_columns),
+    [SYS_LANGUAGE] = VIRTUAL(2612, "pg_language", language_columns),
+    [SYS_DEFAULT_ACL] = VIRTUAL(826, "pg_default_acl", default_acl_columns),
+    [SYS_LARGEOBJECT_METADATA] =
+        VIRTUAL(2995, "pg_largeobject_metadata", largeobject_metadata_columns),
+    [SYS_SUBSCRIPTION] = VIRTUAL(6100, "pg_subscription", subscription_columns),
+    [SYS_DB_ROLE_SETTING] = VIRTUAL(2964, "pg_db_role_setting", db_role_setting_columns),
+    [SYS_OPCLASS] = VIRTUAL(2616, "pg_opclass", opclass_columns),
+    [SYS_OPFAMILY] = VIRTUAL(2753, "pg_opfamily", opfamily_columns),
+    [SYS_AMOP] = VIRTUAL(2602, "pg_amop", amop_columns),
+    [SYS_AMPROC] = VIRTUAL(2603, "pg_amproc", amproc_columns),
+    [SYS_FOREIGN_DATA_WRAPPER] =
+        VIRTUAL(2328, "pg_foreign_data_wrapper", foreign_data_wrapper_columns),
+    [SYS_CONVERSION] = VIRTUAL(2607, "pg_conversion", conversion_columns),
+    [SYS_EVENT_TRIGGER] = VIRTUAL(3466, "pg_event_trigger", event_trigger_columns),
+    [SYS_TS_CONFIG] = VIRTUAL(3602, "pg_ts_config", ts_config_columns),
+    [SYS_TS_CONFIG_MAP] = VIRTUAL(3603, "pg_ts_config_map", ts_config_map_columns),
+    [SYS_TS_DICT] = VIRTUAL(3600, "pg_ts_dict", ts_dict_columns),
+    [SYS_TS_PARSER] = VIRTUAL(3601, "pg_ts_parser", ts_parser_columns),
+    [SYS_TS_TEMPLATE] = VIRTUAL(3764, "pg_ts_template", ts_template_columns),
+    [SYS_PARTITIONED_TABLE] = VIRTUAL(3350, "pg_partitioned_table", partitioned_table_columns),
+    [SYS_USER_MAPPING] = VIRTUAL(1418, "pg_user_mapping", user_mapping_columns),
+    [SYS_VIEWS] = VIRTUAL(13104, "pg_views", views_columns),
+    [SYS_MATVIEWS] = VIRTUAL(13105, "pg_matviews", matviews_columns),
 };
 
 const struct systable *

@@ -8,6 +8,8 @@
 #include "engine/types/array.h"
 #include "engine/types/func.h"
 
+enum { CAT_FIRST_CAST = 10000 };
+
 static struct datum *
 row_of(struct sys_virtual *v, enum systable_id id)
 {
@@ -183,6 +185,46 @@ collation_rows(struct sys_virtual *v)
 }
 
 static int
+cast_rows(struct sys_virtual *v)
+{
+    const struct cast *c;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && (c = cast_at(&func_set_builtin, i)) != NULL; i++) {
+        struct datum *row = row_of(v, SYS_CAST);
+
+        row[0] = datum_int(CAT_FIRST_CAST + (int64_t)i);
+        row[1] = datum_int(c->source);
+        row[2] = datum_int(c->target);
+        row[3] = datum_int(c->func_oid);
+        row[4] = datum_int(c->context);
+        row[5] = datum_int(c->func_oid != 0 ? 'f' : 'b');
+        rc = v->fn(v->arg, row);
+    }
+    return rc;
+}
+
+static int
+language_rows(struct sys_virtual *v)
+{
+    const struct {
+        int oid;
+        const char *name;
+    } list[] = { { 12, "internal" }, { 13, "c" }, { 14, "sql" } };
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof list / sizeof *list && rc == 0; i++) {
+        struct datum *row = row_of(v, SYS_LANGUAGE);
+
+        row[0] = datum_int(list[i].oid);
+        row[1] = text(list[i].name);
+        row[2] = datum_int(CAT_ROLE_SUPERUSER);
+        rc = v->fn(v->arg, row);
+    }
+    return rc;
+}
+
+static int
 tablespace_rows(struct sys_virtual *v)
 {
     struct datum *row = row_of(v, SYS_TABLESPACE);
@@ -251,16 +293,13 @@ user_row(struct sys_virtual *v, const struct datum *in)
     return v->fn(v->arg, row);
 }
 
+/* Schema, name and owner, with which the rows of pg_tables and pg_views begin. */
 static int
-table_row(struct sys_virtual *v, const struct datum *in)
+name_row(struct sys_virtual *v, const struct datum *in, struct datum *row)
 {
-    struct datum *row = row_of(v, SYS_TABLES);
     const char *schema, *owner = "";
-    int rc;
+    int rc = cat_schema_name(v->set, v->txn, (oid_t)in[CLASS_NAMESPACE].i, v->arena, &schema);
 
-    if (in[CLASS_KIND].i != CAT_TABLE)
-        return 0;
-    rc = cat_schema_name(v->set, v->txn, (oid_t)in[CLASS_NAMESPACE].i, v->arena, &schema);
     if (rc == 0)
         rc = cat_role_name(v->catalog, v->txn, (oid_t)in[CLASS_OWNER].i, v->arena, &owner);
     if (rc != 0 && rc != ERR_NOT_FOUND)
@@ -268,7 +307,30 @@ table_row(struct sys_virtual *v, const struct datum *in)
     row[0] = text(schema);
     row[1] = in[CLASS_NAME];
     row[2] = text(owner);
+    return 0;
+}
+
+static int
+table_row(struct sys_virtual *v, const struct datum *in)
+{
+    struct datum *row = row_of(v, SYS_TABLES);
+    int rc = in[CLASS_KIND].i == CAT_TABLE ? name_row(v, in, row) : ERR_NOT_FOUND;
+
+    if (rc != 0)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
     row[4] = in[CLASS_HASINDEX];
+    return v->fn(v->arg, row);
+}
+
+static int
+view_row(struct sys_virtual *v, const struct datum *in)
+{
+    struct datum *row = row_of(v, SYS_VIEWS);
+    int rc = in[CLASS_KIND].i == CAT_VIEW ? name_row(v, in, row) : ERR_NOT_FOUND;
+
+    if (rc != 0)
+        return rc == ERR_NOT_FOUND ? 0 : rc;
+    row[3] = in[CLASS_RDVIEW];
     return v->fn(v->arg, row);
 }
 
@@ -336,6 +398,10 @@ sys_virtual_rows(struct sys_virtual *v, enum systable_id id)
         return am_rows(v);
     case SYS_COLLATION:
         return collation_rows(v);
+    case SYS_CAST:
+        return cast_rows(v);
+    case SYS_LANGUAGE:
+        return language_rows(v);
     case SYS_TABLESPACE:
         return tablespace_rows(v);
     case SYS_ROLES:
@@ -344,6 +410,8 @@ sys_virtual_rows(struct sys_virtual *v, enum systable_id id)
         return each_row(v, SYS_AUTHID, user_row);
     case SYS_TABLES:
         return each_row(v, SYS_CLASS, table_row);
+    case SYS_VIEWS:
+        return each_row(v, SYS_CLASS, view_row);
     case SYS_INDEXES:
         return each_row(v, SYS_INDEX, index_row);
     case SYS_DEPEND:

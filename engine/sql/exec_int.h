@@ -39,9 +39,9 @@ struct subplan_state {
     struct datum scalar;
     bool exists;
     struct row_store *rows; /* of ANY, ALL, ARRAY */
-    struct row_table *set; /* of a hashed ANY: those without nulls */
-    bool has_nulls;        /* there are others */
-    bool no_set;           /* it was larger than memory */
+    struct row_table *set;  /* of a hashed ANY: those without nulls */
+    bool has_nulls;         /* there are others */
+    bool no_set;            /* it was larger than memory */
 };
 
 struct exec {

@@ -132,6 +132,15 @@ upsert(struct exec_node *n, struct modify *s, struct slice key)
     return rc;
 }
 
+/* DO NOTHING, unless the row in the way is one that the transaction's snapshot does not show. */
+static int
+leave_row(struct exec_node *n, struct modify *s, struct slice key)
+{
+    struct txn_row row;
+
+    return txn_read_newest(n->x->ctx.txn, s->plan->table->tree, key, LOCK_WAIT, &row);
+}
+
 static int
 insert_values(struct exec_node *n, struct modify *s)
 {
@@ -171,7 +180,8 @@ insert_row(struct exec_node *n, struct modify *s)
     if (outcome == WRITE_EXISTS) {
         if (s->plan->conflict_index != NULL && s->plan->conflict_index != conflict)
             return write_insert(&s->w, s->values, false, &outcome, NULL, NULL);
-        return s->plan->conflict == AST_CONFLICT_UPDATE ? upsert(n, s, existing) : 0;
+        return s->plan->conflict == AST_CONFLICT_UPDATE ? upsert(n, s, existing)
+                                                        : leave_row(n, s, existing);
     }
     rc = fk_check_row(&s->w, NULL, s->values);
     if (rc == 0)
