@@ -21,7 +21,7 @@
 #include "tests/support/cluster_fault.h"
 #include "tests/support/sim_test.h"
 
-enum { SEEDS = 100, EVENTS = 14 };
+enum { SEEDS = 100, EVENTS = 10 };
 /* Numbers from here on are scenarios, which SIM_SEED runs alone just so. */
 #define FIRST_SCENARIO UINT64_C(1000000)
 
@@ -316,13 +316,9 @@ drive_full_disk(struct cluster *c, void *arg)
     cluster_load(c, 3, 2);
     must_ack(c, 0);
     for (int i = 0; i < CLUSTER_NODES; i++) {
-        struct sim_fault full = { .ops = SIM_OP_WRITE | SIM_OP_TRUNCATE, .kind = SIM_FAULT_ENOSPC };
-
-        cluster_note(c, "the disk of %s is full", c->node[i].name);
-        c->node[i].faulty = true; /* redo that cannot be written ends it */
-        (void)sim_fault_add(c->node[i].env, &full);
-        cluster_sleep(c, 500000);
-        sim_fault_clear(c->node[i].env);
+        cluster_disk_left(c, i, cluster_random(c, 1 << 20));
+        cluster_sleep(c, 1500000);
+        cluster_disk_left(c, i, UINT64_MAX);
         cluster_sleep(c, 500000);
         cluster_start(c, i);
     }

@@ -257,6 +257,24 @@ disturb_protect(struct cluster *c)
     cluster_post(c, primary, text);
 }
 
+void
+cluster_disk_left(struct cluster *c, int node, uint64_t bytes)
+{
+    const uint64_t large = UINT64_C(1) << 40;
+    struct env *env = c->node[node].env;
+    uint64_t left;
+
+    sim_disk_set_capacity(env, UINT64_MAX);
+    if (bytes == UINT64_MAX)
+        return;
+    sim_disk_set_capacity(env, large);
+    if (env_disk_free(env, "/", &left) != 0)
+        cluster_fail(c, "%s has no disk", c->node[node].name);
+    cluster_note(c, "the disk of %s has %llu bytes left", c->node[node].name,
+                 (unsigned long long)bytes);
+    sim_disk_set_capacity(env, large - left + bytes);
+}
+
 /* ---- disks ----------------------------------------------------------------------------------- */
 
 static void
@@ -271,8 +289,6 @@ disturb_disk(struct cluster *c)
         { "a write of redo tears", { SIM_OP_WRITE, SIM_FAULT_TORN, "redo", 0, 1, 0, 0 } },
         { "a sync fails", { SIM_OP_SYNC, SIM_FAULT_EIO, NULL, 0, 1, 0, 0 } },
         { "a write fails", { SIM_OP_WRITE, SIM_FAULT_EIO, NULL, 0, 1, 0, 0 } },
-        { "the disk is full",
-          { SIM_OP_WRITE | SIM_OP_TRUNCATE, SIM_FAULT_ENOSPC, NULL, 0, 30, 0, 0 } },
         { "the disk is slow", { SIM_OP_ANY, SIM_FAULT_DELAY, NULL, 0, 60, 0, 60000 } },
         { "reads fail", { SIM_OP_READ, SIM_FAULT_EIO, NULL, 0, 3, 0, 0 } },
         { "the power fails in a write",
@@ -284,6 +300,12 @@ disturb_disk(struct cluster *c)
     struct cluster_node *n = &c->node[any(c)];
     struct sim_fault f = faults[i].fault;
 
+    if (cluster_chance(c, 15)) { /* B10, B12 */
+        cluster_disk_left(c, n->index, cluster_random(c, 2 << 20));
+        cluster_sleep(c, cluster_random(c, 2 * SIM_SECOND));
+        cluster_disk_left(c, n->index, UINT64_MAX);
+        return;
+    }
     f.skip = (uint32_t)cluster_random(c, 40);
     n->faulty = true;
     cluster_note(c, "%s: %s, after %u", n->name, faults[i].what, f.skip);

@@ -20,6 +20,8 @@ enum cluster_fault_kind {
 /* So many things happen, some at the same time, each of the kinds given. Afterwards machines may be
  * down and links blocked: cluster_converge mends that. */
 void cluster_disturb(struct cluster *c, unsigned kinds, int count);
+/* The machine's disk has so many bytes left from here on; UINT64_MAX: all it wants. */
+void cluster_disk_left(struct cluster *c, int node, uint64_t bytes);
 /* An operator's failover with --fenced, where that word is true. Blocks. */
 bool cluster_failover_fenced(struct cluster *c, int to, bool accept_loss);
 

@@ -160,7 +160,9 @@ watch_visible(struct cluster *c, struct cluster_node *n)
     EXPECT(c, visible >= n->shown || c->loss_accepted || c->word_at != 0,
            "INV-3: %s showed SCN %" PRIu64 " and now shows %" PRIu64, n->name, n->shown, visible);
     n->shown = visible;
-    if (engine_is_writable(n->node->engine) && visible > c->acknowledged)
+    /* A primary that is being closed still acknowledges, and nobody can look at it. */
+    if ((engine_is_writable(n->node->engine) || c->node[c->reigning].closed_unseen) &&
+        visible > c->acknowledged)
         c->acknowledged = visible;
     EXPECT(c, visible <= c->acknowledged,
            "FO-32: %s shows SCN %" PRIu64 ", and only %" PRIu64 " was ever acknowledged", n->name,
