@@ -10,6 +10,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import decimal
 import random
+import signal
 import sys
 import time
 
@@ -116,6 +117,7 @@ def main():
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
     end = time.monotonic() + seconds
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it started ends with it
     with Place() as place, Postgres() as postgres:
         node = place.node('A')
         node.init()
