@@ -180,6 +180,18 @@ print_table(const struct told *told, int count)
 }
 
 static void
+print_parent(const struct told *primary)
+{
+    char id[VALUE_MAX], inc[VALUE_MAX], scn[VALUE_MAX];
+
+    value(primary, "parent", id);
+    value(primary, "parent_incarnation", inc);
+    value(primary, "parent_scn", scn);
+    if (id[0] != '\0')
+        printf("Restored from database %s, incarnation %s, SCN %s.\n", id, inc, scn);
+}
+
+static void
 print_head(const struct told *told, int count)
 {
     const struct told *p = primary_of(told, count);
@@ -210,6 +222,7 @@ print_head(const struct told *told, int count)
         printf("): %s", strcmp(synchronized, "1") == 0 ? "synchronized" : "not synchronized");
     }
     putchar('\n');
+    print_parent(p);
 }
 
 /* ---- for programs -------------------------------------------------------------------------------
@@ -304,16 +317,20 @@ print_json(const struct told *told, int count)
 {
     const struct told *p = primary_of(told, count);
     char mode[VALUE_MAX] = "", level[VALUE_MAX] = "", synchronized[VALUE_MAX] = "";
+    char parent[VALUE_MAX] = "";
 
     if (p != NULL) {
         value(p, "mode", mode);
         value(p, "level", level);
         value(p, "synchronized", synchronized);
+        value(p, "parent", parent);
     }
     fputs("{ ", stdout);
     print_pair("primary", p != NULL ? p->member.name : "", ", ");
     print_pair("mode", mode, ", ");
     print_pair("level", level, ", ");
+    if (parent[0] != '\0')
+        print_pair("parent", parent, ", ");
     printf("\"synchronized\": %s, \"members\": [\n",
            strcmp(synchronized, "1") == 0 ? "true" : "false");
     for (int i = 0; i < count; i++) {

@@ -117,6 +117,27 @@ tell_history(struct node *n, struct writer *w)
     line(w, "time_us=%" PRIu64, env_wall_us(n->env));
 }
 
+/* Of which database this one was restored, and where it parted from it. */
+static void
+tell_parent(struct node *n, struct writer *w)
+{
+    struct writer parent;
+    struct reader r;
+    uint64_t sequence, id;
+    uint32_t inc;
+
+    wr_init(&parent, 0);
+    if (manifest_get_blob(lsm_manifest(engine_lsm(n->engine)), "parent", &sequence, &parent) == 0) {
+        rd_init(&r, parent.data, parent.size);
+        id = rd_u64(&r);
+        inc = rd_u32(&r);
+        line(w, "parent=%016" PRIx64, id);
+        line(w, "parent_incarnation=%u", inc);
+        line(w, "parent_scn=%" PRIu64, rd_u64(&r));
+    }
+    wr_fini(&parent);
+}
+
 static void
 tell_report(struct node *n, struct writer *w)
 {
@@ -147,6 +168,7 @@ tell_report(struct node *n, struct writer *w)
     line(w, "end_lsn=%" PRIu64, end.lsn.v);
     line(w, "applied_lsn=%" PRIu64, engine_applied(n->engine).v);
     tell_history(n, w);
+    tell_parent(n, w);
     line(w, "waits=%s", s.waits != NULL ? s.waits : "");
     if (s.follow == ROLE_FOLLOW_RESEED)
         line(w, "reseed=%" PRIu64 "\t%" PRIu64, n->reseed.bytes, n->reseed.total);

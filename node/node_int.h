@@ -111,6 +111,7 @@ struct node_move {
 enum { NODE_HEARD_MAX = 32 };
 struct node_heard {
     scn_t scn;
+    struct lsn lsn;
     uint64_t ns;
 };
 
@@ -162,6 +163,7 @@ struct node {
     struct role_register shown;
     struct node_heard heard[NODE_HEARD_MAX];
     uint32_t heard_next;
+    struct lsn shown_end; /* of the own log */
     bool ready;
 };
 
@@ -233,6 +235,6 @@ void node_gate_acks(struct node *n); /* acknowledgements have come */
 /* node_view.c: what SQL shows of the node. */
 void node_fill_view(struct node *n, struct sql_node *out);
 void node_publish_status(struct node *n);
-void node_heard_published(struct node *n, scn_t scn);
+void node_heard_published(struct node *n, scn_t scn, struct lsn lsn);
 
 #endif

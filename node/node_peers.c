@@ -181,7 +181,7 @@ on_role_message(struct node *n, struct node_peer *p, const struct ship_header *h
         node_tell_log(n);
     if (m.type == ROLE_MSG_HEARTBEAT && m.from == role_durable_state(n->role)->reg.primary &&
         m.inc == role_durable_state(n->role)->reg.key.inc)
-        node_heard_published(n, m.published_scn);
+        node_heard_published(n, m.published_scn, m.lsn);
     role_on_message(n->role, env_boot_ns(n->env), &m, &n->pending);
     node_act_soon(n);
     return 0;

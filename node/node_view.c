@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/txn/follow.h"
 #include "node/node_int.h"
 
 void
@@ -15,6 +16,7 @@ node_publish_status(struct node *n)
     role_get_status(n->role, &n->status);
     if (register_key_cmp(reg->key, n->shown.key) != 0 || n->shown.database_id == 0)
         n->shown = *reg;
+    n->shown_end = role_log_now(n->role).end;
     n->ready = n->status.state == ROLE_OPEN || n->status.follow == ROLE_FOLLOW_LIVE;
     env_cond_broadcast(&n->state_changed);
     env_mutex_unlock(&n->state_mutex);
@@ -59,7 +61,40 @@ view_database(void *arg, struct sql_node_database *out)
                        : "READ ONLY");
 }
 
-/* Two figures of each standby, as the primary knows them; none on a standby. */
+/* A standby's own two figures, by what the primary's heartbeats told that it had acknowledged:
+ * their age is the last one's. */
+static bool
+view_own_stat(struct node *n, int index, struct sql_node_stat *out)
+{
+    uint64_t now = env_boot_ns(n->env);
+    struct lsn at = engine_applied(n->engine);
+    const struct node_heard *last;
+    bool apply = index % 2 != 0;
+    uint64_t ns = 0;
+
+    if (index < 0 || index > 1)
+        return false;
+    snprintf(out->member, sizeof out->member, "%s", n->conf->name);
+    snprintf(out->name, sizeof out->name, "%s", apply ? "apply lag" : "transport lag");
+    env_mutex_lock(&n->state_mutex);
+    last = &n->heard[(n->heard_next + NODE_HEARD_MAX - 1) % NODE_HEARD_MAX];
+    snprintf(out->state, sizeof out->state, "%s",
+             n->status.follow == ROLE_FOLLOW_LIVE ? "FOLLOWING" : "ABSENT");
+    if (!apply && lsn_lt(at, n->shown_end))
+        at = n->shown_end;
+    for (int i = 0; i < NODE_HEARD_MAX; i++)
+        if (n->heard[i].ns > ns && lsn_le(n->heard[i].lsn, at))
+            ns = n->heard[i].ns;
+    out->has_lag_bytes = last->ns != 0;
+    out->lag_bytes = lsn_lt(at, last->lsn) ? last->lsn.v - at.v : 0;
+    out->has_lag_us = ns != 0;
+    out->lag_us = ns != 0 && last->ns > ns ? (last->ns - ns) / 1000 : 0;
+    out->age_us = now > last->ns ? (now - last->ns) / 1000 : 0;
+    env_mutex_unlock(&n->state_mutex);
+    return true;
+}
+
+/* Two figures of each standby, as the primary knows them; on a standby, its own. */
 static bool
 view_stat(void *arg, int index, struct sql_node_stat *out)
 {
@@ -70,10 +105,14 @@ view_stat(void *arg, int index, struct sql_node_stat *out)
     const struct register_member *m;
     bool apply = index % 2 != 0, open;
 
+    env_mutex_lock(&n->state_mutex);
+    open = n->status.state == ROLE_OPEN;
+    env_mutex_unlock(&n->state_mutex);
+    if (!open)
+        return view_own_stat(n, index, out);
     if (index < 0 || (uint32_t)index / 2 >= count)
         return false;
     env_mutex_lock(&n->state_mutex);
-    open = n->status.state == ROLE_OPEN;
     m = register_member(&n->shown, at->member);
     snprintf(out->member, sizeof out->member, "%s", m != NULL ? m->name : "");
     snprintf(out->state, sizeof out->state, "%s",
@@ -86,17 +125,17 @@ view_stat(void *arg, int index, struct sql_node_stat *out)
     out->lag_us = apply ? at->apply_lag_us : at->transport_lag_us;
     out->lag_bytes = apply ? at->apply_lag_bytes : at->transport_lag_bytes;
     out->age_us = at->age_us;
-    return open;
+    return true;
 }
 
 void
-node_heard_published(struct node *n, scn_t scn)
+node_heard_published(struct node *n, scn_t scn, struct lsn lsn)
 {
     struct node_heard *h;
 
     env_mutex_lock(&n->state_mutex);
     h = &n->heard[n->heard_next++ % NODE_HEARD_MAX];
-    *h = (struct node_heard){ scn, env_boot_ns(n->env) };
+    *h = (struct node_heard){ scn, lsn, env_boot_ns(n->env) };
     env_mutex_unlock(&n->state_mutex);
 }
 

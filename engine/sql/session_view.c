@@ -226,7 +226,9 @@ stats_rows(void *arg, struct sys_virtual *v)
                      ? interval_make(v->arena, (struct interval){ .us = (int64_t)s.lag_us })
                      : datum_null();
         row[3] = s.has_lag_bytes ? datum_int((int64_t)s.lag_bytes) : datum_null();
-        row[4] = interval_make(v->arena, (struct interval){ .us = (int64_t)s.age_us });
+        row[4] = s.has_lag_us || s.has_lag_bytes
+                     ? interval_make(v->arena, (struct interval){ .us = (int64_t)s.age_us })
+                     : datum_null();
         row[5] = s.state[0] != '\0' ? text(s.state) : datum_null();
         rc = v->fn(v->arg, row);
     }

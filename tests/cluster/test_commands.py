@@ -227,6 +227,14 @@ def backup_from_a_standby(place, a, b):
         expect(done.returncode != 0 and part in done.stderr, done)
     d.start()
     expect(d.value('select count(*) from t') == 1000, 'the moment that was asked for')
+    ids = [n.value('select dbid from v$database') for n in (a, d)]
+    expect(ids[0] != ids[1], 'a database id of its own')
+    told = run('status', '--json', '--at', d.guard(), '--key', d.dir)
+    expect(int(json.loads(told.stdout)['parent'], 16) == ids[0] % 2**64, f'its parent: {told}')
+    told = run('status', '--at', d.guard(), '--key', d.dir)
+    expect(f'SCN {scn}' in told.stdout and 'Restored from' in told.stdout, told)
+    marks = [r[0] for r in d.query('select status from v$incarnation order by incarnation')]
+    expect(marks[-1] == 'CURRENT' and 'PARENT' in marks, f'v$incarnation goes back: {marks}')
     e = place.node('E')  # the restored node is the first of a configuration of its own
     env = {'REDOUBT_KEY': os.path.join(d.dir, 'cluster.key')}
     done = run('join', e.dir, '--name', 'E', '--from', d.guard(), '--sql', f'127.0.0.1:{e.sql_port}',

@@ -186,6 +186,11 @@ def reads_no_older_than_asked():
             expect(cursor.fetchone()[0] == 1, 'and sees its own write')
             c.close()
         expect(b.value('select wait_for_scn(%s, 50)', scn + 1000) is False, 'in vain, but not for ever')
+        stats = {name: rest for name, *rest in b.query(
+            "select name, member, lag < interval '1 minute', lag_bytes < 1000000000, "
+            "age < interval '1 minute', state from v$dataguard_stats")}
+        for name in ('transport lag', 'apply lag'):
+            expect(stats[name] == ['B', True, True, True, 'FOLLOWING'], f'of its own: {stats}')
         c = b.connect()
         cursor = c.cursor()
         cursor.execute("set standby_max_data_delay = '30s'")
