@@ -71,6 +71,8 @@ $(B)/%.o: %.S
 # The parser is generated out of tree; what bison and flex write is not held to our warnings.
 GEN_CFLAGS = $(filter-out -Wconversion -Wcast-qual -Wshadow,$(ALL_CFLAGS)) -Wno-sign-compare \
              -Wno-unused-function -Wno-unused-but-set-variable
+# What clang would take minutes to optimize.
+GEN_CFLAGS += $(if $(filter fuzz,$(PROFILE)),-O0 -fno-sanitize=undefined)
 $(B)/gen/engine/sql/grammar.c $(B)/gen/engine/sql/grammar.h: engine/sql/grammar.y
 	@mkdir -p $(@D)
 	$(Q)bison -Wno-other --defines=$(B)/gen/engine/sql/grammar.h -o $(B)/gen/engine/sql/grammar.c $<
