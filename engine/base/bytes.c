@@ -15,7 +15,7 @@ slice_cmp(struct slice a, struct slice b)
 void
 rd_init(struct reader *r, const void *data, size_t size)
 {
-    *r = (struct reader){ .at = data, .end = (const uint8_t *)data + size };
+    *r = (struct reader){ .at = data, .end = size == 0 ? data : (const uint8_t *)data + size };
 }
 
 void
@@ -180,7 +180,7 @@ wr_reserve(struct writer *w, size_t size)
     if (need > w->cap)
         writer_grow(w, need);
     w->size = need;
-    return w->data + need - size;
+    return need == 0 ? w->data : w->data + (need - size); /* no sum with NULL */
 }
 
 #define WR_FIXED(name, type, store)                                                                \

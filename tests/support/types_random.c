@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/types_random.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,7 +121,7 @@ random_numeric(struct rng *r, struct arena *a)
     struct datum d;
 
     if (rng_one_in(r, 4)) {
-        ck_assert_int_eq(numeric_from_str(a, slice_str(edges[rng_below(r, 16)]), &d), 0);
+        CHECK(numeric_from_str(a, slice_str(edges[rng_below(r, 16)]), &d) == 0);
         return d;
     }
     if (rng_one_in(r, 2))
@@ -133,7 +132,7 @@ random_numeric(struct rng *r, struct arena *a)
     for (size_t i = 0; i < fraction; i++)
         buf[n++] = (char)('0' + (rng_one_in(r, 3) ? 0 : rng_below(r, 10)));
     buf[n++] = '0';
-    ck_assert_int_eq(numeric_from_str(a, slice(buf, n), &d), 0);
+    CHECK(numeric_from_str(a, slice(buf, n), &d) == 0);
     return d;
 }
 
