@@ -167,7 +167,7 @@ insert_row(struct exec_node *n, struct modify *s)
 
     if (rc != 0)
         return rc;
-    if (conflict_ok && s->plan->table->index_count > 1)
+    if (conflict_ok && s->plan->table->index_count > (s->plan->table->primary != NULL))
         rc = txn_savepoint(n->x->ctx.txn, &savepoint);
     if (rc == 0)
         rc = write_insert(&s->w, s->values, conflict_ok, &outcome, &conflict, &existing);

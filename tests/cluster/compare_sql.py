@@ -39,7 +39,7 @@ def answer(cursor, text, ordered):
 
 def rounded(value):
     """Sums of floats depend on the order of their terms."""
-    return float(f'{value:.10g}') if isinstance(value, float) else value
+    return float(f'{value:.10g}') + 0.0 if isinstance(value, float) else value  # -0 is 0
 
 
 def without_scale(answered):
