@@ -11,6 +11,11 @@
  *
  * The random seeds come first; then the scenarios that they reach too rarely.
  *
+ * Tried by hand, what it catches: a standby that publishes past the pointer, and an applier that
+ * drops a row in a hundred, in the first seed; following that skips the cut, in "an accepted loss";
+ * a gate that ignores the list, in "there and back" (a failover is refused); acknowledging before
+ * the write, in "a shorter log".
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
