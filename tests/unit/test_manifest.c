@@ -449,7 +449,6 @@ reading_main(void *arg)
     CHECK(manifest_get_blob(m, "n", &l->read, &w) == 0);
     wr_fini(&w);
     CHECK(l->read >= l->written);
-    fprintf(stderr, "read %d written %d\n", (int)l->read, (int)l->written);
     l->written = l->read; /* somebody has built on it */
     if (l->begun) {
         CHECK(manifest_put_blob(m, "n", l->read + 1, slice(&w, 8)) == 0);
