@@ -227,12 +227,12 @@ def move(node):
 
 def found_again(primary, nodes):
     """Everybody knows where everybody is, and the primary is followed."""
-    def known():
-        told = primary.status()['member']
+    def known(asked):
+        told = asked.status()['member']
         return all(told[n.name]['guard'] == n.guard() and told[n.name]['answers'] and
                    told[n.name]['sql'] == f'127.0.0.1:{n.sql_port}' for n in nodes)
-    wait_until(known, 'the register has the new addresses')
-    for n in nodes:
+    for n in nodes:  # each tells its own address, whatever the register says: so all are asked
+        wait_until(lambda: known(n), f'{n.name} has the new addresses')
         if n is not primary:
             wait_until(lambda: follows(n), f'{n.name} follows')
             same_rows(primary, n)
