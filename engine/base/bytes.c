@@ -34,7 +34,8 @@ rd_bytes(struct reader *r, size_t size)
         rd_fail(r);
         return NULL;
     }
-    r->at += size;
+    if (size > 0) /* nothing may lie at NULL */
+        r->at += size;
     return p;
 }
 
