@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/base/fiber.h"
+
 /* ---- the database ------------------------------------------------------------------------------
  */
 
@@ -81,6 +83,7 @@ sql_rig_start_small(struct sql_rig *r, size_t memory_bytes)
     snprintf(r->dir, sizeof r->dir, "/tmp/rd-sql-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(r->dir));
     snprintf(r->dir + strlen(r->dir), sizeof r->dir - strlen(r->dir), "/db");
+    r->jobs = job_pool_new(r->env, "job", 2);
     create(r);
 }
 
@@ -135,6 +138,7 @@ sql_rig_stop(struct sql_rig *r)
     stop_sql(r);
     if (r->is_guest)
         return;
+    job_pool_free(r->jobs);
     env_free(r->env);
     snprintf(command, sizeof command, "rm -rf %.*s", (int)(strlen(r->dir) - 3), r->dir);
     ck_assert_int_eq(system(command), 0);

@@ -18,8 +18,8 @@ struct sql_rig {
     struct catalog *catalog;
     struct sql_engine *sql;
     struct spill_space *spill;
-    struct job_pool *jobs; /* the caller's; NULL: none */
-    bool is_guest;         /* in a world that the caller made */
+    struct job_pool *jobs;
+    bool is_guest; /* in a world that the caller made, with his jobs */
     incarnation_t inc;
     size_t memory_bytes;                         /* 0: as by default */
     uint64_t temp_limit;                         /* of temporary files; 0: none */
