@@ -244,6 +244,8 @@ peer_down(void *arg, struct link *l, int code)
     struct node *n = arg;
     struct node_peer *p = link_context(l);
 
+    while (n->follow.starting && n->follow.link == l) /* a receiver that cannot be told yet */
+        fiber_queue_wait(&n->follow.started);
     if (n->follow.receiver != NULL && n->follow.link == l)
         ship_receiver_link_down(n->follow.receiver);
     if (p == NULL || p->link != l)
