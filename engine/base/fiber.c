@@ -368,6 +368,15 @@ fiber_sleep_us(uint64_t us)
 }
 
 void
+fiber_nap_us(uint64_t us)
+{
+    if (task_self()->fiber == NULL)
+        env_sleep_us(env_self(), us);
+    else
+        (void)fiber_park("nap", us, false);
+}
+
+void
 fiber_interrupt(struct fiber *f)
 {
     CHECK(task_self()->sched == f->sched);

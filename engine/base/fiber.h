@@ -60,7 +60,10 @@ void fiber_start_remote(struct sched *s, const char *name, size_t stack_size, vo
 struct fiber *fiber_self(void);   /* NULL outside a fiber */
 void fiber_yield(void);           /* lets other ready fibers run; returns at once outside a fiber */
 void fiber_sleep_us(uint64_t us); /* outside a fiber: blocks the thread */
-size_t fiber_stack_left(void);    /* bytes until the guard page; SIZE_MAX/2 when not known */
+/* As fiber_sleep_us, and no fiber_interrupt ends it: for loops that wait for what must come. A loop
+ * around fiber_sleep_us asks fiber_interrupted, else it spins once it is interrupted. */
+void fiber_nap_us(uint64_t us);
+size_t fiber_stack_left(void); /* bytes until the guard page; SIZE_MAX/2 when not known */
 /* For recursive routines: ERR_TOO_COMPLEX when less than 16 KiB of stack is left. */
 MUST_CHECK
 int fiber_check_depth(void);

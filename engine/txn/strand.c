@@ -15,7 +15,7 @@ strand_enter(struct txn *t)
     while (!atomic_compare_exchange_weak_explicit(&t->strand_user, &was, STRAND_OWNER,
                                                   memory_order_acquire, memory_order_relaxed)) {
         if (was != STRAND_FREE)
-            fiber_sleep_us(STRAND_NAP_US);
+            fiber_nap_us(STRAND_NAP_US);
         was = STRAND_FREE;
     }
 }

@@ -298,13 +298,19 @@ txn_append_commit(struct txn *t, unsigned flags, struct commit_token *token)
     return 0;
 }
 
-/* A switchover is rare and short: looking again is cheaper than a queue. */
-static void
+/* A switchover is rare and short: looking again is cheaper than a queue. Nothing of the commit is
+ * in the redo yet, so it can still be canceled. */
+MUST_CHECK
+static int
 wait_while_held(struct txn *t)
 {
     while (atomic_load_explicit(&t->engine->commits_held, memory_order_acquire) &&
-           !txn_is_doomed(t))
+           !txn_is_doomed(t)) {
+        if (fiber_interrupted())
+            return DIAG(ERR_QUERY_CANCELED, "canceling statement due to user request");
         fiber_sleep_us(COMMIT_HELD_NAP_US);
+    }
+    return 0;
 }
 
 void
@@ -326,10 +332,11 @@ commit_with(struct txn *t, unsigned flags, struct commit_token *token)
         txn_reset(t);
         return 0;
     }
-    wait_while_held(t);
-    rc = txn_is_doomed(t)
-             ? DIAG(ERR_SHUTDOWN, "this node is not the primary any more: nothing was committed")
-             : txn_append_commit(t, flags, token);
+    rc = wait_while_held(t);
+    if (rc == 0 && txn_is_doomed(t))
+        rc = DIAG(ERR_SHUTDOWN, "this node is not the primary any more: nothing was committed");
+    if (rc == 0)
+        rc = txn_append_commit(t, flags, token);
     if (rc != 0) {
         struct diag why = *diag_last();
 

@@ -265,7 +265,8 @@ version_kind_of(enum txn_write_kind kind, const struct txn_row *row)
 
 /* Back-pressure. A disk that hangs makes writers wait, not fail (B13); but a statement that pins
  * the memory itself waits in vain, so its patience ends. */
-static void
+MUST_CHECK
+static int
 wait_for_memory(struct txn *t, size_t bytes)
 {
     struct lsm *lsm = t->engine->lsm;
@@ -275,13 +276,16 @@ wait_for_memory(struct txn *t, size_t bytes)
         fiber_sleep_us(delay);
     if (!lsm_memory_is_short(lsm)) {
         t->memory_waited_us = 0;
-        return;
+        return 0;
     }
     do {
+        if (fiber_interrupted())
+            return DIAG(ERR_QUERY_CANCELED, "canceling statement due to user request");
         fiber_sleep_us(MEMORY_NAP_US);
         t->memory_waited_us += MEMORY_NAP_US;
     } while (t->memory_waited_us < MEMORY_PATIENCE_US && lsm_memory_is_short(lsm) &&
              !txn_is_doomed(t));
+    return 0;
 }
 
 /* What comes before each write: limits, a txid, the tree; slows down where memory runs short. */
@@ -297,8 +301,7 @@ write_begin(struct txn *t, tree_id_t tree, struct write_args *w)
     w->tree = lsm_tree_find(t->engine->lsm, tree);
     if (w->tree == NULL)
         return DIAG(ERR_INTERNAL, "tree %" PRIu64 " does not exist", tree);
-    wait_for_memory(t, w->key.size + w->value.size);
-    return 0;
+    return wait_for_memory(t, w->key.size + w->value.size);
 }
 
 int

@@ -388,6 +388,45 @@ START_TEST(f10_a_deadlock_is_found_when_it_forms)
 }
 END_TEST
 
+static struct fiber *committing;
+
+static void
+held_fiber(void *arg)
+{
+    struct txn *t = begin(TXN_READ_COMMITTED);
+    struct commit_token token;
+
+    (void)arg;
+    put(t, "held", "1");
+    ck_assert_int_eq(txn_commit(t, &token), ERR_QUERY_CANCELED);
+    txn_free(t);
+}
+
+static void
+interrupting_fiber(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        fiber_yield(); /* the other one waits by now */
+    fiber_interrupt(committing);
+}
+
+/* While a switchover drains, a commit that has not begun can still be canceled, and nothing of it
+ * is left; it must not keep its thread from others meanwhile. */
+START_TEST(a_held_commit_can_be_canceled)
+{
+    struct sched *s = sched_new(env);
+
+    engine_hold_commits(engine, true);
+    committing = fiber_start(s, "held", 0, held_fiber, NULL);
+    fiber_start(s, "interrupting", 0, interrupting_fiber, NULL);
+    sched_run(s, true);
+    sched_free(s);
+    engine_hold_commits(engine, false);
+    assert_now("held", "-");
+}
+END_TEST
+
 START_TEST(trees_come_and_go_with_their_transaction)
 {
     struct txn *t = begin(TXN_READ_COMMITTED);
@@ -539,6 +578,7 @@ main(void)
     tcase_add_test(c, larger_than_memory);
     tcase_add_test(c, a_hot_row_loses_no_update);
     tcase_add_test(c, f10_a_deadlock_is_found_when_it_forms);
+    tcase_add_test(c, a_held_commit_can_be_canceled);
     tcase_add_test(c, trees_come_and_go_with_their_transaction);
     tcase_add_test(c, ids_are_never_given_twice);
     tcase_add_test(c, times_find_commits);
