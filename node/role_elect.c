@@ -6,6 +6,8 @@
 #include <string.h>
 
 enum { TRIES_MAX = 6 };
+/* For so long at most a voter says no after a promise to another (FO-10). */
+#define QUIET_NS_MAX (2 * UINT64_C(1000000000))
 
 /* ---- canvass (FO-10) ------------------------------------------------------------------------ */
 
@@ -36,7 +38,7 @@ canvass_step(struct role *r, uint64_t now, struct role_actions *out)
     uint32_t agreed = role_set_agreed(r, &r->d.reg);
     uint32_t answers = 1;
     bool two = role_two_legs(&r->d.reg, agreed) || role_mutant(r, ROLE_MUTANT_RESTART_OPENS);
-    bool over = now >= e->deadline_ns;
+    bool over = now >= e->deadline_ns, quiet = false;
 
     if (e->reason == ROLE_REASON_RESTART) {
         if (two)
@@ -53,12 +55,17 @@ canvass_step(struct role *r, uint64_t now, struct role_actions *out)
             continue;
         }
         answers++;
+        quiet |= !p->agrees && p->why == ROLE_WHY_RECENT_PROMISE;
         if (!p->agrees && p->why == ROLE_WHY_PRIMARY_LIVES) {
             role_note(out, ROLE_WARNING, "failover refused: member %u is or hears a live primary",
                       p->id);
             role_step_down(r, now, "a member is or hears a live primary (use switchover)", out);
             return;
         }
+    }
+    if (over && quiet && now < e->since_ns + r->config.times.canvass_ns + QUIET_NS_MAX) {
+        e->deadline_ns = e->since_ns + r->config.times.canvass_ns + QUIET_NS_MAX;
+        over = false; /* it will say yes soon */
     }
     if (answers < r->d.reg.member_count && !over)
         return; /* an operator's failover hears everybody who answers in time */
