@@ -12,9 +12,9 @@
  * The random seeds come first; then the scenarios that they reach too rarely.
  *
  * Tried by hand, what it catches: a standby that publishes past the pointer, and an applier that
- * drops a row in a hundred, in the first seed; following that skips the cut, in "an accepted loss";
- * a gate that ignores the list, in "there and back" (a failover is refused); acknowledging before
- * the write, in "a shorter log".
+ * drops a row in a hundred, in the first seed; following that skips the cut, in "an accepted loss".
+ * A gate that ignores the list it notices only in "there and back", because a failover is refused;
+ * acknowledging before the write it does not catch (test_engine_faults and test_kill do).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>

@@ -74,20 +74,21 @@ failed(struct cluster_node *n, int rc)
     return true;
 }
 
+/* As redoubtd does: a node that has taken a base copy over itself is opened anew. */
 static void
 node_th_main(void *arg)
 {
     struct cluster_node *n = arg;
     struct node *node;
 
-    if (failed(n, node_open(n->env, DIR, &node)))
-        return;
-    n->node = node;
-    while (!n->want_stop)
-        env_sleep_us(n->env, STOP_POLL_US);
-    n->node = NULL;
-    n->closed_unseen = true;
-    node_close(node);
+    while (!n->want_stop && !failed(n, node_open(n->env, DIR, &node))) {
+        n->node = node;
+        while (!n->want_stop && !node_wants_reopen(node))
+            env_sleep_us(n->env, STOP_POLL_US);
+        n->node = NULL;
+        n->closed_unseen = true;
+        node_close(node);
+    }
 }
 
 static int

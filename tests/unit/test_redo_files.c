@@ -556,11 +556,12 @@ START_TEST(test_retention)
     rig.options.keep_bytes = 4 * (256 << 10);
     rig_open();
     redo_rig_start(&rig, 0);
-    for (int i = 0; i < 300; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
+    for (int i = 0; i < 400; i++)
+        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 399); /* nothing is left to seal */
     middle = redo_reserved(rig.redo);
-    for (int i = 0; i < 300; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
+    for (int i = 0; i < 200; i++)
+        redo_rig_put(&rig, n++, 3000,
+                     i % 8 == 0 || i == 199); /* within the budget, padded as well */
     redo_files_settle(rig.redo);
     redo_stats(rig.redo, &stats);
     before = stats.files;
@@ -572,10 +573,10 @@ START_TEST(test_retention)
     redo_stats(rig.redo, &stats);
     ck_assert_uint_lt(stats.files, before);
     ck_assert(!redo_pin_is_lost(rig.redo, &pin));
-    redo_rig_read_keys(&rig, 1, middle, 301, 300, NULL, NULL);
+    redo_rig_read_keys(&rig, 1, middle, 401, 400, NULL, NULL);
     /* The budget is four files: then the claim is lost. */
     for (int i = 0; i < 400; i++)
-        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 299); /* nothing is left to seal */
+        redo_rig_put(&rig, n++, 3000, i % 8 == 0 || i == 399); /* nothing is left to seal */
     redo_pin_move(rig.redo, &young, 1, redo_durable(rig.redo));
     redo_release(rig.redo, 1, redo_durable(rig.redo));
     redo_files_settle(rig.redo);
