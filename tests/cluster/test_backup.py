@@ -65,6 +65,7 @@ def main():
         a.start()
         a.pgbench('-i', '-s', '1', '-q')
         a.query('create table ledger (n int primary key)')
+        a.pgbench('-S', '-T', '2', '-n')  # times of commits are stored once a second
         early = time.time()
         folder = os.path.join(place.dir, 'backup')
         ledger = Ledger(a.dsn())
