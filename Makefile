@@ -86,7 +86,7 @@ $(call obj,$(wildcard engine/sql/*.c)): | $(if $(GEN_OBJ),$(B)/gen/engine/sql/gr
 $(B)/node/%: $(B)/node/%.o $(B)/libredoubt.a
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 bin/%: build/release/node/%
-	@mkdir -p bin && cp $< $@
+	@mkdir -p bin && cp --remove-destination $< $@
 # A test links the whole library; helpers shared by tests live in tests/support.
 TEST_OBJ := $(call obj,$(wildcard tests/support/*.c))
 $(B)/tests/%: $(B)/tests/%.o $(TEST_OBJ) $(B)/libredoubt.a

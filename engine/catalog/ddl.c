@@ -7,6 +7,8 @@
 #include "engine/catalog/ddl_int.h"
 #include "engine/types/array.h"
 
+enum { CHANGE_COUNTER_BITS = 42 };
+
 void
 ddl_begin(struct ddl *d, struct catalog *c, struct txn *t)
 {
@@ -83,11 +85,24 @@ ddl_class_row(struct ddl *d, oid_t oid, struct datum **row)
     return rc;
 }
 
+/* Numbers of descriptions on a branch that was left are no numbers here: plans may outlive a cut.
+ */
+static int
+new_change(struct ddl *d, uint64_t *change)
+{
+    struct engine *e = d->catalog->engine;
+    int rc = engine_ids(e, "change", 1, change);
+
+    if (rc == 0)
+        *change |= (uint64_t)engine_incarnation(e) << CHANGE_COUNTER_BITS;
+    return rc;
+}
+
 int
 ddl_class_write(struct ddl *d, struct datum *row)
 {
     uint64_t change;
-    int rc = engine_ids(d->catalog->engine, "change", 1, &change);
+    int rc = new_change(d, &change);
 
     if (rc != 0)
         return rc;
@@ -121,7 +136,7 @@ ddl_insert_class(struct ddl *d, const struct ddl_class *k)
 {
     struct datum *row = ddl_row(d, SYS_CLASS);
     uint64_t change;
-    int rc = engine_ids(d->catalog->engine, "change", 1, &change);
+    int rc = new_change(d, &change);
 
     if (rc != 0)
         return rc;

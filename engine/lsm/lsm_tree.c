@@ -10,7 +10,7 @@
 
 #include "engine/lsm/lsm_int.h"
 
-enum { TABLE_CAP_MIN = 256 };
+enum { TABLE_CAP_MIN = 256, TREE_COUNTER_BITS = 32 };
 static const char tree_counter[] = "trees";
 
 /* ---- finding ----------------------------------------------------------------------------------
@@ -146,13 +146,18 @@ lsm_tree_snapshot_all(struct lsm *l, struct lsm_tree ***out)
     return snapshot(l, true, out);
 }
 
+/* The counter is this node's own: the incarnation, which one primary alone has, keeps what it gives
+ * apart from what other primaries gave, on side branches too. */
 int
 lsm_tree_ids(struct lsm *l, uint64_t count, tree_id_t *first)
 {
     uint64_t before;
     int rc = manifest_counter_add(l->manifest, tree_counter, count, &before);
 
-    *first = before + LSM_TREE_RESERVED + 1;
+    before += LSM_TREE_RESERVED + 1;
+    *first = (tree_id_t)atomic_load(&l->write_tag) << TREE_COUNTER_BITS | before;
+    if (rc == 0 && before + count > (uint64_t)1 << TREE_COUNTER_BITS)
+        rc = DIAG(ERR_LIMIT, "this node has created too many tables and indexes");
     return rc;
 }
 

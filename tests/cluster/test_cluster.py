@@ -46,6 +46,17 @@ class Trio:
         expect(len(sums) == 1, f'the members show the same bank: {sums}')
 
 
+    def new_table(self, primary, name):
+        """A table that this primary makes is new: it holds what is put there, on all members."""
+        primary.query(f'create table {name} (n int primary key, t text)')
+        expect(primary.value(f'select count(*) from {name}') == 0, f'{name} is empty at first')
+        primary.query(f"insert into {name} select g, '{name}' from generate_series(1, 100) g")
+        self.agree(primary)
+        for n in self.all:
+            expect(n.query(f'select count(*), min(t), max(t) from {name}') == [(100, name, name)],
+                   f'{n.name} shows what was put into {name}')
+
+
 class Load:
     """pgbench and a ledger at once, at whoever is the primary."""
 
@@ -120,6 +131,7 @@ def switchover_there_and_back(t):
         load.ledger.compare(new.query('select n from ledger'))
         t.synchronized(new)
         t.agree(new)
+        t.new_table(new, f'made_by_{new.name}')
         t.a.query('truncate ledger') if new is t.a else t.b.query('truncate ledger')
 
 
@@ -173,6 +185,8 @@ def loss_by_permission(t):
     other.kill()
     for n in range(1000000, 1000020):
         primary.query(f'insert into ledger values ({n})')
+    primary.query("create table lost as select g as n, 'lost' as t from generate_series(1, 100) g")
+    primary.query('alter table ledger add column lost int')
     primary.kill()
     other.start(wait='answers')
     t.c.start(wait='answers')
@@ -184,6 +198,7 @@ def loss_by_permission(t):
     primary.start(wait='answers')
     wait_until(lambda: follows(primary), 'B follows')
     t.agree(other)
+    t.new_table(other, 'found')
     expect(other.value('select count(*) from ledger where n between 1000000 and 1000019') == 0,
            'they are on no branch that is followed')
     orphans = [line for line in other.command('branches').stdout.splitlines() if 'orphan' in line]

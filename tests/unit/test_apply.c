@@ -36,12 +36,11 @@ struct writer_txn {
 static struct env *env;
 static char root[64];
 static struct node nodes[NODES];
-static int primary;
 static incarnation_t next_inc;
 static struct writer_txn writers[WRITERS];
-static uint32_t committed[KEYS];
-static uint32_t next_value;
-static uint32_t seed, first_seed;
+static uint32_t committed[KEYS], next_value, seed, first_seed;
+static int primary;
+static tree_id_t last_tree; /* none is given twice, by whichever primary */
 
 /* The table as of each commit. */
 static struct state {
@@ -123,7 +122,7 @@ setup(void)
     next_inc = 1;
     primary = 0;
     next_value = 0;
-    history_count = 0;
+    last_tree = history_count = 0;
     memset(committed, 0, sizeof committed);
     history = xcalloc(HISTORY, sizeof *history);
     must(engine_open_write(nodes[0].engine, next_inc, 1000 + next_inc));
@@ -352,6 +351,8 @@ tree_change(void)
 
     must(txn_begin(t, TXN_READ_COMMITTED, false));
     must(txn_tree_create(t, &id));
+    ck_assert_uint_gt(id, last_tree);
+    last_tree = id;
     must(txn_statement_begin(t));
     must(txn_put(t, id, slice("a", 1), slice("b", 1)));
     txn_statement_end(t);
@@ -398,8 +399,7 @@ step_write(void)
         put(w, k, ++next_value, rnd(40) == 0 ? VALUE_BIG : 8000);
         break;
     case 6:
-        if (rnd(20) == 0)
-            tree_change();
+        tree_change();
         break;
     default:
         put(w, k, ++next_value, 4 + rnd(200));
