@@ -187,6 +187,12 @@ redo_kick(struct redo *r)
         redo_wake_log(r);
 }
 
+void
+redo_acknowledged(struct redo *r, struct lsn lsn)
+{
+    atomic_store(&r->wake.acknowledged, lsn.v);
+}
+
 size_t
 redo_part_max(const struct redo *r)
 {

@@ -16,6 +16,7 @@ enum {
     FILE_BYTES_DEFAULT = 64 << 20,
     FILE_BYTES_MIN = 64 << 10,
     SECOND_BYTES_DEFAULT = 64 << 10,
+    PACE_US_DEFAULT = 1000,
     LZ4_BYTES_MIN_DEFAULT = 16 << 10,
     SPARES_DEFAULT = 2,
 };
@@ -45,6 +46,8 @@ options_fill(struct redo_options *o)
         o->lz4_bytes_min = LZ4_BYTES_MIN_DEFAULT;
     if (o->second_bytes == 0)
         o->second_bytes = SECOND_BYTES_DEFAULT;
+    if (o->pace_us == 0)
+        o->pace_us = PACE_US_DEFAULT;
 }
 
 /* A part fits a frame, a frame a file, and half the ring. */
@@ -73,7 +76,7 @@ locks_init(struct redo *r)
     env_mutex_init(env, &r->publish.lock);
     env_cond_init(env, &r->publish.changed);
     env_mutex_init(env, &r->wake.lock);
-    env_cond_init(env, &r->wake.cond);
+    list_init(&r->wake.sleepers);
     env_mutex_init(env, &r->sealed_listen);
     env_mutex_init(env, &r->durable_listen);
     list_init(&r->append.waiters);
@@ -88,7 +91,6 @@ locks_fini(struct redo *r)
 {
     env_mutex_fini(&r->durable_listen);
     env_mutex_fini(&r->sealed_listen);
-    env_cond_fini(&r->wake.cond);
     env_mutex_fini(&r->wake.lock);
     env_cond_fini(&r->publish.changed);
     env_mutex_fini(&r->publish.lock);
@@ -198,10 +200,7 @@ redo_close(struct redo *r)
     if (r == NULL)
         return;
     redo_stop(r);
-    env_mutex_lock(&r->wake.lock);
-    r->wake.stopping = true;
-    env_cond_broadcast(&r->wake.cond);
-    env_mutex_unlock(&r->wake.lock);
+    redo_wake_end(r);
     for (int i = 0; i < REDO_LOG_THREADS; i++)
         env_thread_join(r->threads[i]);
     redo_files_close(r);
@@ -320,6 +319,7 @@ redo_start_writing(struct redo *r, incarnation_t inc, const struct redo_pos *fro
     env_mutex_lock(&r->files.lock);
     r->files.current = inc;
     env_mutex_unlock(&r->files.lock);
+    redo_acknowledged(r, LSN_MAX); /* nobody has told how it goes */
     mode_set(r, REDO_WRITING, inc);
     return 0;
 }

@@ -58,6 +58,7 @@ struct redo_options {
     uint32_t lz4_bytes_min; /* frames of at least this size are compressed; 0: 16 KiB; UINT32_MAX:
                              * never */
     uint32_t second_bytes;  /* that must wait for a second write to begin beside one; 0: 64 KiB */
+    uint32_t pace_us;       /* longest wait of small writes for redo_acknowledged; 0: 1000 */
     bool fdatasync;         /* pwrite and fdatasync rather than O_DIRECT|O_DSYNC */
     bool no_sync;           /* bench only: written, not forced */
     /* What the caller knows to have been durable here (from the manifest): an incarnation whose
@@ -144,6 +145,9 @@ struct redo_part {
  * incarnation (any more), ERR_DISK_FULL, ERR_LIMIT for a part that is too large. */
 MUST_CHECK
 int redo_append(struct redo *r, struct redo_part *part);
+/* Commits below lsn have their answer: what gathers meanwhile may go (writer.c). Whoever never
+ * calls this has a log that waits for nothing. The caller calls redo_kick when it holds no lock. */
+void redo_acknowledged(struct redo *r, struct lsn lsn);
 /* Wakes the log writer if it sleeps and there is something to write. Cheap. */
 void redo_kick(struct redo *r);
 size_t redo_part_max(const struct redo *r);

@@ -319,11 +319,12 @@ struct redo {
 
     struct { /* under wake.lock; the atomics are read without it */
         alignas(64) struct env_mutex lock;
-        struct env_cond cond;
-        _Atomic uint32_t idle;      /* asleep and not called */
-        _Atomic uint32_t searching; /* awake and not yet with a batch */
-        _Atomic uint32_t writing;   /* with a batch that is not back from the disk */
-        uint32_t called;
+        struct list sleepers;          /* of redo_sleeper.link: asleep and not called */
+        _Atomic uint32_t idle;         /* asleep and not called */
+        _Atomic uint32_t searching;    /* awake and not yet with a batch */
+        _Atomic uint32_t writing;      /* with a batch that is not back from the disk */
+        _Atomic uint64_t acknowledged; /* LSN: how far commits are answered */
+        _Atomic uint64_t pace_end_ns;  /* of what was sealed last: env_boot_ns */
         bool stopping;
     } wake;
 
@@ -350,6 +351,7 @@ void redo_seal_enter(struct redo *r, struct redo_frame *f);
 void redo_log_thread(void *redo);
 bool redo_has_work(struct redo *r); /* that a thread should begin with now */
 void redo_wake_log(struct redo *r);
+void redo_wake_end(struct redo *r); /* the threads end once there is nothing left to write */
 /* Under seal, with nothing outstanding. */
 void redo_writer_close_file(struct redo *r);
 MUST_CHECK

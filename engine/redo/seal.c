@@ -132,6 +132,7 @@ redo_seal(struct redo *r)
     if (records == r->seal.scratch)
         seal_store(r, f, &h);
     seal_finish(r, f, &h);
+    atomic_store(&r->wake.pace_end_ns, env_boot_ns(r->env) + r->options.pace_us * 1000ull);
     redo_seal_enter(r, f);
     return true;
 }

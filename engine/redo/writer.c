@@ -3,13 +3,26 @@
  * enough for it: small writes gather meanwhile, since on a busy machine each costs several switches
  * between threads, and whoever writes takes them as soon as it is back.
  *
+ * Where commits wait for others too (standbys), small writes gather until what was sealed before is
+ * acknowledged, but for `pace_us` at most: then whole groups travel, not single commits, and the
+ * way there and back is paid once for each. A group that waits needs no call: the acknowledgement
+ * wakes.
+ *
  * Sleeping and waking: a thread that is awake and has not yet taken its batch is "searching"; while
  * there is one, nobody needs to be woken, for it will take all that is there. It stops searching
  * before it looks for the last time, and an appender completes its part before it looks for a
- * searcher: one of the two sees the other.
+ * searcher: one of the two sees the other. Who slept last is woken first. The thread that finds
+ * nothing to do while the log is paced sleeps until the pace ends, not longer: so nobody else needs
+ * to look at the clock later.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "engine/redo/redo_int.h"
+
+struct redo_sleeper {
+    struct env_cond cond;
+    bool called;
+    struct list link; /* in redo.wake.sleepers */
+};
 
 enum { FRAME_WORTH = 8 << 10 }; /* bytes that a frame in the queue counts as */
 
@@ -199,6 +212,19 @@ writer_write(struct redo *r, struct batch *b)
 
 /* ---- the threads --------------------------------------------------------------------------- */
 
+/* How long what gathers is to wait for what was sealed before, in us. */
+static uint64_t
+pace_left(struct redo *r)
+{
+    uint64_t now, end;
+
+    if (atomic_load(&r->wake.acknowledged) >= atomic_load(&r->queue.sealed_lsn))
+        return 0;
+    now = env_boot_ns(r->env);
+    end = atomic_load(&r->wake.pace_end_ns);
+    return now < end ? (end - now) / 1000 + 1 : 0;
+}
+
 /* An appender completes its part, or a frame is queued, before this looks at `writing`; a writer
  * lowers that before it looks: one of the two sees the other. */
 bool
@@ -208,47 +234,74 @@ redo_has_work(struct redo *r)
     uint32_t frames = atomic_load(&r->queue.count);
 
     if (atomic_load(&r->wake.writing) == 0)
-        return frames > 0 || bytes > 0;
+        return frames > 0 || (bytes > 0 && (bytes >= r->options.second_bytes || pace_left(r) == 0));
     return bytes + (uint64_t)frames * FRAME_WORTH >= r->options.second_bytes;
 }
 
 void
 redo_wake_log(struct redo *r)
 {
-    bool call;
+    struct redo_sleeper *s = NULL;
 
     env_mutex_lock(&r->wake.lock);
-    call = atomic_load(&r->wake.idle) > 0 && atomic_load(&r->wake.searching) == 0;
-    if (call) {
+    if (atomic_load(&r->wake.searching) == 0)
+        s = list_first(&r->wake.sleepers, struct redo_sleeper, link);
+    if (s != NULL) {
+        list_remove(&s->link);
         atomic_fetch_sub(&r->wake.idle, 1);
         atomic_fetch_add(&r->wake.searching, 1);
-        r->wake.called++;
+        s->called = true;
+        env_cond_signal(&s->cond);
     }
     env_mutex_unlock(&r->wake.lock);
-    if (call) /* once the lock is free: who wakes needs it at once */
-        env_cond_signal(&r->wake.cond);
+}
+
+void
+redo_wake_end(struct redo *r)
+{
+    env_mutex_lock(&r->wake.lock);
+    r->wake.stopping = true;
+    list_for_each (s, &r->wake.sleepers, struct redo_sleeper, link)
+        env_cond_signal(&s->cond);
+    env_mutex_unlock(&r->wake.lock);
+}
+
+/* In r->wake.sleepers, under wake.lock, until called or stopped or, paced, the pace has ended. */
+static void
+sleep_locked(struct redo *r, struct redo_sleeper *s)
+{
+    uint64_t left = atomic_load(&r->wake.writing) == 0 ? pace_left(r) : 0;
+
+    while (!s->called && !r->wake.stopping) {
+        if (left == 0)
+            env_cond_wait(&s->cond, &r->wake.lock);
+        else if (!env_cond_wait_us(&s->cond, &r->wake.lock, left) && !s->called) {
+            if (redo_has_work(r))
+                return;
+            left = 0;
+        }
+    }
 }
 
 /* Returns searching, or false when it is time to end. */
 static bool
-writer_sleep(struct redo *r)
+writer_sleep(struct redo *r, struct redo_sleeper *s)
 {
-    bool go_on = true;
+    bool go_on;
 
     env_mutex_lock(&r->wake.lock);
+    s->called = false;
+    list_push_front(&r->wake.sleepers, &s->link);
     atomic_fetch_add(&r->wake.idle, 1);
-    if (redo_has_work(r)) {
+    if (!redo_has_work(r))
+        sleep_locked(r, s);
+    go_on = s->called; /* then who called counted idle and searching */
+    if (!go_on) {
+        list_remove(&s->link);
         atomic_fetch_sub(&r->wake.idle, 1);
-        atomic_fetch_add(&r->wake.searching, 1);
-    } else {
-        while (r->wake.called == 0 && !r->wake.stopping)
-            env_cond_wait(&r->wake.cond, &r->wake.lock);
-        if (r->wake.called > 0) {
-            r->wake.called--; /* idle and searching were counted by the caller */
-        } else {
-            atomic_fetch_sub(&r->wake.idle, 1);
-            go_on = false;
-        }
+        go_on = redo_has_work(r) || !r->wake.stopping;
+        if (go_on)
+            atomic_fetch_add(&r->wake.searching, 1);
     }
     env_mutex_unlock(&r->wake.lock);
     return go_on;
@@ -258,9 +311,11 @@ void
 redo_log_thread(void *arg)
 {
     struct redo *r = arg;
+    struct redo_sleeper sleeper;
     struct batch batch;
 
-    while (writer_sleep(r)) {
+    env_cond_init(r->env, &sleeper.cond);
+    while (writer_sleep(r, &sleeper)) {
         bool taken;
 
         env_mutex_lock(&r->seal.lock);
@@ -271,4 +326,5 @@ redo_log_thread(void *arg)
         if (taken)
             writer_write(r, &batch);
     }
+    env_cond_fini(&sleeper.cond);
 }

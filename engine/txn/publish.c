@@ -112,7 +112,9 @@ engine_publish(struct engine *e, struct lsn lsn)
     if (lsn_lt(p->published, lsn))
         p->published = lsn;
     moved = advance_locked(e);
+    redo_acknowledged(e->redo, p->published);
     env_mutex_unlock(&p->mutex);
+    redo_kick(e->redo);
     if (moved)
         notify_watches(p);
 }

@@ -1,5 +1,5 @@
 /* The log on real files: order, density, group commit, back-pressure, files, cuts, following,
- * archive, retention. LOG-1 to LOG-10 are engine/redo/README.md's.
+ * archive, retention. LOG-1 to LOG-12 are engine/redo/README.md's.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
@@ -540,6 +540,51 @@ START_TEST(test_strand)
 }
 END_TEST
 
+/* LOG-12: what comes while the frame before is not acknowledged goes as one frame after it, and it
+ * goes without, too, once the pace has ended. */
+START_TEST(test_pace)
+{
+    struct durable_seen seen = { .sealed = REDO_LSN_FIRST };
+    struct redo_listener listener = { .on_sealed = on_sealed, .arg = &seen };
+    struct redo_part part, last = { 0 };
+    struct writer w;
+    uint64_t frames;
+
+    wr_init(&w, 0);
+    rig.options.second_bytes = 0;
+    rig.options.pace_us = UINT32_MAX; /* more than an hour */
+    rig_open();
+    redo_listen(rig.redo, &listener);
+    redo_rig_start(&rig, 0);
+    redo_rig_part(&rig, &w, 0, 100, true, &part);
+    ck_assert_int_eq(redo_append(rig.redo, &part), 0);
+    ck_assert_int_eq(redo_wait_durable(rig.redo, part.end_lsn), 0);
+    redo_acknowledged(rig.redo, part.lsn);
+    frames = seen.frames;
+    for (uint64_t i = 1; i <= 20; i++) {
+        redo_rig_part(&rig, &w, i, 100, true, &last);
+        ck_assert_int_eq(redo_append(rig.redo, &last), 0);
+    }
+    redo_acknowledged(rig.redo, part.end_lsn);
+    redo_kick(rig.redo);
+    ck_assert_int_eq(redo_wait_durable(rig.redo, last.end_lsn), 0);
+    ck_assert_uint_eq(seen.frames, frames + 1);
+    redo_unlisten(rig.redo, &listener);
+    redo_rig_close(&rig);
+
+    rig.options.pace_us = 2000;
+    rig_open();
+    redo_rig_start(&rig, 1);
+    for (uint64_t i = 0; i < 20; i++) {
+        redo_rig_part(&rig, &w, i, 100, true, &part);
+        redo_acknowledged(rig.redo, REDO_LSN_FIRST);
+        ck_assert_int_eq(redo_append(rig.redo, &part), 0);
+        ck_assert_int_eq(redo_wait_durable(rig.redo, part.end_lsn), 0);
+    }
+    wr_fini(&w);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -558,6 +603,7 @@ main(void)
     tcase_add_test(t, test_cut_and_orphan);
     tcase_add_test(t, test_locate);
     tcase_add_test(t, test_strand);
+    tcase_add_test(t, test_pace);
     tcase_set_timeout(t, 60);
     suite_add_tcase(s, t);
     runner = srunner_create(s);
