@@ -4,6 +4,8 @@
 #include "engine/sql/exec_int.h"
 #include "engine/catalog/systable.h"
 
+enum { FIRST_ROWS = 16, ROWS_GROWTH = 4 };
+
 struct scan {
     struct exec *x;
     const struct plan_scan *plan;
@@ -14,6 +16,7 @@ struct scan {
     uint32_t range_count, range_at;
     struct txn_cursor *cursor;
     bool ended;
+    uint32_t rows;      /* of the next batch: few at first, since who reads may want only some */
     struct arena arena; /* ranges; emptied at each rescan */
     /* Decoding: the wanted columns that the table really has, and where they go. */
     uint16_t *wanted;
@@ -112,6 +115,7 @@ scan_start(struct scan *s)
     txn_cursor_close(s->cursor);
     s->cursor = NULL;
     s->ended = false;
+    s->rows = FIRST_ROWS;
     s->range_at = 0;
     arena_reset(&s->arena);
     if (!p->has_range) {
@@ -259,7 +263,7 @@ scan_next(struct exec_node *n, struct batch **out)
     b = batch_new(&n->scratch, s->types, (uint32_t)s->plan->column_count);
     for (uint32_t k = 0; k < s->wanted_count; k++)
         s->targets[k] = &b->cols[s->wanted_to[k]];
-    while (at < BATCH_ROWS_MAX) {
+    while (at < s->rows) {
         rc = scan_row(s, b, at, &n->scratch);
         if (rc == 0)
             at++;
@@ -269,6 +273,7 @@ scan_next(struct exec_node *n, struct batch **out)
     if (rc != 0 && rc != ERR_END && rc != ERR_AGAIN)
         return rc;
     s->ended = rc == ERR_END;
+    s->rows = s->rows * ROWS_GROWTH < BATCH_ROWS_MAX ? s->rows * ROWS_GROWTH : BATCH_ROWS_MAX;
     b->row_count = b->sel_count = at;
     *out = b;
     return at > 0 ? 0 : ERR_END;

@@ -383,6 +383,16 @@ START_TEST(test_in_by_hash)
 }
 END_TEST
 
+/* Where the first rows will do, the others are not computed: row 60 would fail. */
+START_TEST(test_first_rows)
+{
+    fill(100);
+    gives("t", "SELECT EXISTS (SELECT 1 FROM t WHERE 1 / (60 - id) >= 0)");
+    gives("5", "SELECT count(*) FROM (SELECT id FROM t WHERE 1 / (60 - id) >= 0 LIMIT 5) x");
+    gives("100", "SELECT count(*) FROM t");
+}
+END_TEST
+
 START_TEST(test_series)
 {
     gives("100000|5000050000", "SELECT count(*), sum(g) FROM generate_series(1, 100000) g");
@@ -410,6 +420,7 @@ main(void)
     tcase_add_test(t, test_model);
     tcase_add_test(t, test_model_spilling);
     tcase_add_test(t, test_in_by_hash);
+    tcase_add_test(t, test_first_rows);
     tcase_add_test(t, test_series);
     suite_add_tcase(s, t);
     t = tcase_create("little memory");
