@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/txn/follow.h"
 #include "node/node_int.h"
 #include "tests/support/cluster_fault.h"
 #include "tests/support/sim_test.h"
@@ -312,6 +313,51 @@ drive_shorter_log(struct cluster *c, void *arg)
     finish(c);
 }
 
+static bool
+is_past_its_log(struct cluster *c, void *arg)
+{
+    const struct node *b = c->node[1].node;
+    const struct lineage_entry *branch;
+    struct lsn durable;
+
+    (void)arg;
+    if (b == NULL)
+        return false;
+    durable = redo_durable(engine_redo(b->engine));
+    branch = lineage_find(engine_lineage(b->engine), engine_incarnation(b->engine));
+    return branch != NULL && durable.v != 0 && lsn_lt(durable, branch->start_lsn);
+}
+
+static void
+fail_past_its_log(struct cluster *c, void *arg)
+{
+    (void)arg;
+    cluster_fail(c, "b is on a branch that begins past its durable log");
+}
+
+/* APPLY-3: a standby catches up over an incarnation's start while its disk is slow. Were it to go
+ * on to that branch too soon, a power cut would leave it with an SCN that it has not got (INV-3). */
+static void
+drive_catch_up(struct cluster *c, void *arg)
+{
+    const struct sim_disk_speed slow = { 80, 4000, 6000, 20000, 10 };
+
+    (void)arg;
+    cluster_make(c);
+    cluster_load(c, 4, 3);
+    must_ack(c, 0);
+    cluster_crash(c, 1);
+    must_ack(c, 0);
+    cluster_kill(c, 0);
+    cluster_start(c, 0);
+    must_ack(c, 0);
+    sim_disk_set_speed(c->node[1].env, &slow);
+    cluster_trap(c, is_past_its_log, fail_past_its_log, NULL);
+    cluster_start(c, 1);
+    cluster_sleep(c, 3 * SIM_SECOND);
+    finish(c);
+}
+
 /* B10: a full disk ends no process, and what was refused is not there. */
 static void
 drive_full_disk(struct cluster *c, void *arg)
@@ -340,6 +386,7 @@ static const struct scenario {
     { "an old primary alone", drive_old_primary, false },
     { "a shorter log", drive_shorter_log, false },
     { "a shorter log, failover", drive_shorter_log, true },
+    { "catching up", drive_catch_up, false },
     { "full disks", drive_full_disk, false },
 };
 enum {
