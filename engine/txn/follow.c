@@ -253,7 +253,8 @@ engine_apply_incarnation(struct engine *e, const struct redo_record *rec)
     if (known == NULL || known->reign_id != r.entry.reign_id)
         return DIAG(ERR_DIVERGED, "incarnation %u in redo at LSN %" PRIu64 " is another reign",
                     r.entry.inc, rec->lsn.v);
-    /* The manifest has the branch at once: a power cut must not leave the log short of its start. */
+    /* The manifest has the branch at once: a power cut must not leave the log short of its start.
+     */
     rc = redo_wait_durable(e->redo, rec->lsn);
     if (rc != 0)
         return rc;

@@ -336,7 +336,8 @@ fail_past_its_log(struct cluster *c, void *arg)
 }
 
 /* APPLY-3: a standby catches up over an incarnation's start while its disk is slow. Were it to go
- * on to that branch too soon, a power cut would leave it with an SCN that it has not got (INV-3). */
+ * on to that branch too soon, a power cut would leave it with an SCN that it has not got (INV-3).
+ */
 static void
 drive_catch_up(struct cluster *c, void *arg)
 {

@@ -201,8 +201,10 @@ writer_main(void *arg)
 
     sim_wire_init(&k->wire, c->clients);
     while (!c->stopping && c->writes < WRITES_MAX) {
-        if (k->wire.sock == NULL && !find_primary(k))
+        if (k->wire.sock == NULL) { /* others write meanwhile */
+            (void)find_primary(k);
             continue;
+        }
         write_one(k);
         if (cluster_chance(c, 20))
             cluster_sleep(c, cluster_random(c, 30000));
