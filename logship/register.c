@@ -73,6 +73,14 @@ register_member_named(const struct role_register *r, const char *name)
     return NULL;
 }
 
+const char *
+register_member_name(const struct role_register *r, member_id_t id)
+{
+    const struct register_member *m = register_member(r, id);
+
+    return m != NULL ? m->name : "a member that is not known here";
+}
+
 uint32_t
 register_list_count(const struct role_register *r)
 {

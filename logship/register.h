@@ -131,6 +131,8 @@ void register_init_joining(struct role_register *r, uint64_t database_id);
 const struct register_member *register_member(const struct role_register *r, member_id_t id);
 const struct register_member *register_member_named(const struct role_register *r,
                                                     const char *name);
+/* For messages: words when there is none. */
+const char *register_member_name(const struct role_register *r, member_id_t id);
 uint32_t register_list_count(const struct role_register *r); /* s */
 bool register_lists(const struct role_register *r, member_id_t id);
 struct register_config register_config_now(const struct role_register *r);

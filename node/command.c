@@ -64,8 +64,7 @@ command_parse(int argc, char **argv, struct command_option *options, int count, 
         o->value = value != NULL ? value : argv[++a];
     }
     if (words_seen < word_count)
-        return DIAG(ERR_USAGE, "%s",
-                    argc == 0 ? "what it is to be done with is missing" : "an argument is missing");
+        return DIAG(ERR_USAGE, "an argument is missing");
     return 0;
 }
 

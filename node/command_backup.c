@@ -361,9 +361,9 @@ check_words(struct restoring *r, const struct command_option *o)
     if (rc != 0)
         return rc;
     if (o[4].value != NULL && o[5].value != NULL)
-        return DIAG(ERR_USAGE, "--scn and --time are one too many");
+        return DIAG(ERR_USAGE, "give --scn or --time, not both");
     if (r->redo != NULL && r->at != NULL)
-        return DIAG(ERR_USAGE, "--redo and --at are one too many");
+        return DIAG(ERR_USAGE, "give --redo or --at, not both");
     for (int i = 2; i < 4 && rc == 0; i++)
         rc = command_check_address(&o[i]);
     if (rc != 0)

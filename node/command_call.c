@@ -13,7 +13,7 @@
 #include "engine/base/mem.h"
 #include "logship/link.h"
 
-enum { SHOW_WAIT_US = 2000000, WAIT_STEP_US = 200000 };
+enum { SHOW_WAIT_US = 2000000, WAIT_STEP_US = 200000, MOVE_WAIT_US = 15000000 };
 #define DEFAULT_AT "127.0.0.1:7433"
 
 int
@@ -62,16 +62,13 @@ call_open(struct env *env, const char *at, const char *key_file, struct call *ou
 
 struct asking {
     const struct call *call;
-    const char *address;
+    struct call_answer *answer;
     const char *const *words;
     uint32_t count;
-    struct writer *text;
     struct sched *sched;
     struct link *link;
     struct fiber_queue news;
     bool ended, down;
-    int rc;
-    struct diag why;
 };
 
 static void
@@ -128,11 +125,11 @@ on_message(void *arg, struct link *l, const struct ship_header *h, struct slice 
     if (rc != 0)
         return rc;
     if (r.what == SHIP_REPLY_TEXT) {
-        wr_bytes(a->text, r.text.data, r.text.size);
+        wr_bytes(&a->answer->text, r.text.data, r.text.size);
     } else if (r.what == SHIP_REPLY_END) {
         a->ended = true;
-        a->rc = r.code == 0 ? 0 : take_error(r.code, r.text);
-        a->why = *diag_last();
+        a->answer->rc = r.code == 0 ? 0 : take_error(r.code, r.text);
+        a->answer->why = *diag_last();
         fiber_queue_wake_all(&a->news);
     }
     return 0;
@@ -168,7 +165,7 @@ wait_answer(struct asking *a)
         (void)fiber_queue_wait_us(&a->news, WAIT_STEP_US);
         if (shows && us > SHOW_WAIT_US) {
             shown = true;
-            fprintf(stderr, "\r%s: waiting for %s, %u s ", a->words[0], a->address,
+            fprintf(stderr, "\r\033[K%s: waiting for %s, %u s ", a->words[0], a->answer->address,
                     (unsigned)(us / 1000000));
         }
     }
@@ -187,7 +184,7 @@ asking_main(void *arg)
                               .boot_id = env_random_u64(a->call->env),
                               .name = "command line" };
     struct link_hub *hub = link_hub_new(&o);
-    int rc = link_connect(hub, a->address, SHIP_COMMAND_LINE, &handler, &a->link);
+    int rc = link_connect(hub, a->answer->address, SHIP_COMMAND_LINE, &handler, &a->link);
 
     if (rc == 0)
         rc = ask(a);
@@ -195,31 +192,53 @@ asking_main(void *arg)
         wait_answer(a);
     if (rc == 0 && !a->ended)
         rc = DIAG(ERR_CONNECT, "the connection with %s has ended before the command did",
-                  a->address);
+                  a->answer->address);
+    if (rc == ERR_PROTOCOL)
+        diag_hint("Is %s a guard address? SQL clients have another port.", a->answer->address);
     if (rc == ERR_INVALID_AUTHORIZATION)
         diag_hint("Is %s the key of that configuration?", a->call->key_file);
     if (rc != 0) {
-        a->rc = rc;
-        a->why = *diag_last();
+        a->answer->rc = rc;
+        a->answer->why = *diag_last();
     }
     link_hub_free(hub);
+}
+
+void
+call_run_all(const struct call *c, struct call_answer *answers, int answer_count,
+             const char *const *words, uint32_t count)
+{
+    struct sched *sched = sched_new(c->env);
+    struct asking *a = xcalloc((size_t)answer_count + 1, sizeof *a);
+
+    for (int i = 0; i < answer_count; i++) {
+        a[i] = (struct asking){
+            .call = c, .answer = &answers[i], .words = words, .count = count, .sched = sched
+        };
+        answers[i].rc = 0;
+        wr_init(&answers[i].text, 0);
+        fiber_queue_init(&a[i].news);
+        fiber_start(sched, "command", 0, asking_main, &a[i]);
+    }
+    sched_run(sched, true);
+    sched_free(sched);
+    xfree(a);
+    for (int i = 0; i < answer_count; i++) {
+        wr_u8(&answers[i].text, 0);
+        answers[i].text.size--;
+    }
 }
 
 int
 call_run(const struct call *c, const char *address, const char *const *words, uint32_t count,
          struct writer *text)
 {
-    struct asking a = {
-        .call = c, .address = address, .words = words, .count = count, .text = text
-    };
+    struct call_answer a = { .address = address };
 
-    fiber_queue_init(&a.news);
-    a.sched = sched_new(c->env);
-    fiber_start(a.sched, "command", 0, asking_main, &a);
-    sched_run(a.sched, true);
-    sched_free(a.sched);
-    wr_u8(text, 0);
+    call_run_all(c, &a, 1, words, count);
+    wr_bytes(text, a.text.data, a.text.size + 1);
     text->size--;
+    wr_fini(&a.text);
     if (a.rc != 0)
         diag_restore(&a.why);
     return a.rc;
@@ -294,33 +313,130 @@ call_value(const char *report, const char *key, char *out, size_t size)
     }
 }
 
+/* What a member says of itself that tells where the primary is. */
+struct claim {
+    bool is_primary, moves; /* moves: roles are changing there */
+    unsigned long inc;
+    char name[REGISTER_NAME_MAX], primary[REGISTER_NAME_MAX];
+};
+
+static struct claim
+claim_of(const char *report)
+{
+    static const char *const changing[] = { "standing", "preparing", "recording", "opening" };
+    struct claim k = { 0 };
+    char value[32];
+
+    call_value(report, "role", value, sizeof value);
+    k.is_primary = strcmp(value, "primary") == 0;
+    call_value(report, "incarnation", value, sizeof value);
+    k.inc = strtoul(value, NULL, 10);
+    call_value(report, "hands_over", value, sizeof value);
+    k.moves = strcmp(value, "1") == 0;
+    call_value(report, "state", value, sizeof value);
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+        k.moves |= strcmp(value, changing[i]) == 0;
+    k.is_primary &= !k.moves; /* not any more, or not yet */
+    call_value(report, "name", k.name, sizeof k.name);
+    call_value(report, "primary", k.primary, sizeof k.primary);
+    return k;
+}
+
+static bool
+ask_claim(const struct call *c, const char *address, struct claim *k)
+{
+    static const char *const words[] = { "report" };
+    struct call_answer a = { .address = address };
+
+    call_run_all(c, &a, 1, words, 1);
+    *k = claim_of((const char *)a.text.data);
+    wr_fini(&a.text);
+    return a.rc == 0;
+}
+
+static const struct call_member *
+member_named(const struct call_member *m, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(m[i].name, name) == 0)
+            return &m[i];
+    return NULL;
+}
+
+/* Whom the member at c->at takes for the primary, if that one agrees: the others need not be
+ * asked, of whom some may hang. */
+static const struct call_member *
+primary_told(const struct call *c, const struct call_member *m, int count)
+{
+    const struct call_member *named;
+    struct claim k, own;
+
+    if (!ask_claim(c, c->at, &k))
+        return NULL;
+    named = member_named(m, count, k.is_primary ? k.name : k.primary);
+    if (named == NULL || k.is_primary)
+        return named;
+    return ask_claim(c, named->guard, &own) && own.is_primary && own.inc >= k.inc ? named : NULL;
+}
+
 /* Who says of himself that he is the primary, in the highest incarnation. */
+static const struct call_member *
+primary_claimed(const struct call *c, const struct call_member *m, int count, bool *moves)
+{
+    static const char *const words[] = { "report" };
+    struct call_answer a[CALL_MEMBERS_MAX];
+    const struct call_member *best = NULL;
+    unsigned long inc = 0;
+
+    for (int i = 0; i < count; i++)
+        a[i] = (struct call_answer){ .address = m[i].guard };
+    call_run_all(c, a, count, words, 1);
+    *moves = false;
+    for (int i = 0; i < count; i++) {
+        struct claim k = claim_of((const char *)a[i].text.data);
+
+        *moves |= a[i].rc == 0 && k.moves;
+        if (a[i].rc == 0 && k.is_primary && (best == NULL || k.inc > inc)) {
+            best = &m[i];
+            inc = k.inc;
+        }
+        wr_fini(&a[i].text);
+    }
+    return best;
+}
+
+/* While roles are changing there may be none for a moment: it is waited for. */
 static int
 find_primary(const struct call *c, const struct call_member *m, int count,
              char address[CALL_ADDR_MAX])
 {
-    static const char *const words[] = { "report" };
-    unsigned long best = 0;
+    uint64_t start = env_boot_ns(c->env), us = 0;
+    bool moves = true, shown = false;
+    const struct call_member *p = NULL;
 
-    address[0] = '\0';
-    for (int i = 0; i < count; i++) {
-        char role[16], inc[16];
-        struct writer text;
-
-        wr_init(&text, 0);
-        if (call_run(c, m[i].guard, words, 1, &text) == 0) {
-            call_value((char *)text.data, "role", role, sizeof role);
-            call_value((char *)text.data, "incarnation", inc, sizeof inc);
-            if (strcmp(role, "primary") == 0 && strtoul(inc, NULL, 10) + 1 > best) {
-                best = strtoul(inc, NULL, 10) + 1;
-                snprintf(address, CALL_ADDR_MAX, "%s", m[i].guard);
-            }
+    while (p == NULL && moves && us < MOVE_WAIT_US) {
+        p = primary_told(c, m, count);
+        if (p == NULL)
+            p = primary_claimed(c, m, count, &moves);
+        us = (env_boot_ns(c->env) - start) / 1000;
+        if (p != NULL || !moves)
+            break;
+        if (us > SHOW_WAIT_US && isatty(STDERR_FILENO)) {
+            shown = true;
+            fprintf(stderr, "\r\033[Kroles are changing: waiting for a primary, %u s ",
+                    (unsigned)(us / 1000000));
         }
-        wr_fini(&text);
+        env_sleep_us(c->env, WAIT_STEP_US);
     }
+    if (shown)
+        fputs("\r\033[K", stderr);
     diag_clear();
-    if (address[0] != '\0')
+    if (p != NULL) {
+        snprintf(address, CALL_ADDR_MAX, "%s", p->guard);
         return 0;
+    }
+    if (moves)
+        return DIAG(ERR_TIMEOUT, "roles are changing, and there is no primary yet");
     (void)DIAG(ERR_ROLE, "no member that answers is the primary");
     diag_hint("\"redoubt status\" shows who answers, \"redoubt failover NAME\" makes a standby "
               "primary.");
@@ -331,16 +447,16 @@ int
 call_find(const struct call *c, const char *name, char address[CALL_ADDR_MAX])
 {
     struct call_member m[CALL_MEMBERS_MAX];
+    const struct call_member *named;
     int count = call_members(c, m);
 
     if (count < 0)
         return count;
     if (name == NULL)
         return find_primary(c, m, count, address);
-    for (int i = 0; i < count; i++)
-        if (strcmp(m[i].name, name) == 0) {
-            snprintf(address, CALL_ADDR_MAX, "%s", m[i].guard);
-            return 0;
-        }
-    return DIAG(ERR_UNDEFINED_OBJECT, "there is no member \"%s\"", name);
+    named = member_named(m, count, name);
+    if (named == NULL)
+        return DIAG(ERR_UNDEFINED_OBJECT, "there is no member \"%s\"", name);
+    snprintf(address, CALL_ADDR_MAX, "%s", named->guard);
+    return 0;
 }

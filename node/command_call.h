@@ -41,6 +41,16 @@ MUST_CHECK
 int call_run(const struct call *c, const char *address, const char *const *words, uint32_t count,
              struct writer *text);
 
+/* The same of several nodes at once: who hangs holds nobody up. */
+struct call_answer {
+    const char *address;
+    struct writer text; /* initialised here; the caller's to release */
+    int rc;
+    struct diag why; /* of an error */
+};
+void call_run_all(const struct call *c, struct call_answer *answers, int answer_count,
+                  const char *const *words, uint32_t count);
+
 struct call_member {
     member_id_t id;
     char name[REGISTER_NAME_MAX], guard[CALL_ADDR_MAX], sql[CALL_ADDR_MAX];
@@ -50,7 +60,7 @@ struct call_member {
 MUST_CHECK
 int call_members(const struct call *c, struct call_member out[CALL_MEMBERS_MAX]);
 /* The guard address of the member of that name, or (name NULL) of the primary, as the newest of the
- * members that answer knows it. */
+ * members that answer knows it. Waits while roles are changing. */
 MUST_CHECK
 int call_find(const struct call *c, const char *name, char address[CALL_ADDR_MAX]);
 /* The value of `key` in a report: until the end of its line. Empty when it is not there. */

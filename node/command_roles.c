@@ -16,13 +16,22 @@ enum { TOKENS_MAX = REGISTER_MEMBERS_MAX + 3, TOKEN_SIZE = REGISTER_NAME_MAX };
 static int
 send_to(const struct call *c, const char *name, const char *const *words, uint32_t count)
 {
-    char address[CALL_ADDR_MAX];
+    char address[CALL_ADDR_MAX], before[CALL_ADDR_MAX];
     struct writer text;
     int rc = call_find(c, name, address);
 
     wr_init(&text, 0);
     if (rc == 0)
         rc = call_run(c, address, words, count, &text);
+    if (rc == ERR_ROLE && name == NULL) { /* it may have handed over since it was asked */
+        struct diag why = *diag_last();
+
+        snprintf(before, sizeof before, "%s", address);
+        if (call_find(c, name, address) == 0 && strcmp(address, before) != 0)
+            rc = call_run(c, address, words, count, &text);
+        else
+            diag_restore(&why);
+    }
     if (rc == 0 && text.size > 0)
         printf("%s\n", (const char *)text.data);
     wr_fini(&text);

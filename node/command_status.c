@@ -15,7 +15,8 @@ struct told {
     struct call_member member;
     bool reached;
     char why[VALUE_MAX]; /* not */
-    struct writer report;
+    const char *report;
+    struct call_answer answer;
 };
 
 /* What the primary knows of a standby; known: it names it; heard: it ever acknowledged. */
@@ -30,18 +31,19 @@ gather(const struct call *c, struct told *told)
 {
     static const char *const words[] = { "report" };
     struct call_member members[CALL_MEMBERS_MAX];
+    struct call_answer *a = xcalloc(CALL_MEMBERS_MAX, sizeof *a);
     int count = call_members(c, members);
 
+    for (int i = 0; i < count; i++)
+        a[i].address = members[i].guard;
+    if (count > 0)
+        call_run_all(c, a, count, words, 1);
     for (int i = 0; i < count; i++) {
-        struct told *t = &told[i];
-
-        *t = (struct told){ .member = members[i] };
-        wr_init(&t->report, 0);
-        t->reached = call_run(c, members[i].guard, words, 1, &t->report) == 0;
-        if (!t->reached)
-            snprintf(t->why, sizeof t->why, "%.*s", VALUE_MAX - 1, diag_last()->message);
+        told[i] = (struct told){ .member = members[i], .answer = a[i], .reached = a[i].rc == 0 };
+        told[i].report = (const char *)told[i].answer.text.data;
+        snprintf(told[i].why, VALUE_MAX, "%.*s", VALUE_MAX - 1, a[i].why.message);
     }
-    diag_clear();
+    xfree(a);
     return count;
 }
 
@@ -49,7 +51,7 @@ static void
 release(struct told *told, int count)
 {
     for (int i = 0; i < count; i++)
-        wr_fini(&told[i].report);
+        wr_fini(&told[i].answer.text);
 }
 
 static void
@@ -57,7 +59,7 @@ value(const struct told *t, const char *key, char out[VALUE_MAX])
 {
     out[0] = '\0';
     if (t->reached)
-        call_value((const char *)t->report.data, key, out, VALUE_MAX);
+        call_value(t->report, key, out, VALUE_MAX);
 }
 
 /* The primary that counts: of several that say so, the one with the highest incarnation. */
@@ -85,7 +87,7 @@ static struct figures
 figures_of(const struct told *primary, const char *name)
 {
     struct figures f = { 0 };
-    const char *line = primary != NULL ? (const char *)primary->report.data : NULL;
+    const char *line = primary != NULL ? primary->report : NULL;
 
     while (line != NULL && !f.known) {
         char member[VALUE_MAX] = "";
@@ -405,6 +407,7 @@ command_branches(struct env *env, int argc, char **argv)
 {
     static const char *const words[] = { "branches" };
     struct command_option o[] = { { "--at", NULL }, { "--key", NULL } };
+    struct call_answer *a = xcalloc(CALL_MEMBERS_MAX, sizeof *a);
     struct call_member members[CALL_MEMBERS_MAX];
     struct call c;
     int count = 0, rc = command_parse(argc, argv, o, 2, NULL, 0);
@@ -415,17 +418,17 @@ command_branches(struct env *env, int argc, char **argv)
         count = call_members(&c, members);
     if (count < 0)
         rc = count;
-    for (int i = 0; rc == 0 && i < count; i++) {
-        struct writer text;
-
-        wr_init(&text, 0);
-        if (call_run(&c, members[i].guard, words, 1, &text) == 0)
-            print_branches(members[i].name, (const char *)text.data);
+    for (int i = 0; i < count; i++)
+        a[i].address = members[i].guard;
+    if (count > 0)
+        call_run_all(&c, a, count, words, 1);
+    for (int i = 0; i < count; i++) {
+        if (a[i].rc == 0)
+            print_branches(members[i].name, (const char *)a[i].text.data);
         else
             printf("%-8s does not answer\n", members[i].name);
-        wr_fini(&text);
+        wr_fini(&a[i].text);
     }
-    if (rc == 0)
-        diag_clear();
+    xfree(a);
     return rc;
 }

@@ -169,6 +169,7 @@ tell_report(struct node *n, struct writer *w)
     line(w, "applied_lsn=%" PRIu64, engine_applied(n->engine).v);
     tell_history(n, w);
     tell_parent(n, w);
+    line(w, "hands_over=%d", s.draining);
     line(w, "waits=%s", s.waits != NULL ? s.waits : "");
     if (s.follow == ROLE_FOLLOW_RESEED)
         line(w, "reseed=%" PRIu64 "\t%" PRIu64, n->reseed.bytes, n->reseed.total);
@@ -286,7 +287,9 @@ do_protect(struct node *n, const struct words *w, uint64_t now)
         return rc;
     mode = strcmp(w->at[1], "availability") == 0 ? REGISTER_AVAILABILITY : REGISTER_PERFORMANCE;
     if (mode == REGISTER_PERFORMANCE && strcmp(w->at[1], "performance") != 0)
-        return DIAG(ERR_NOT_SUPPORTED, "the protection mode \"%s\" is not supported", w->at[1]);
+        return DIAG(ERR_NOT_SUPPORTED,
+                    "the protection mode \"%s\" is not supported: performance and availability are",
+                    w->at[1]);
     k = strtol(w->at[2], NULL, 10);
     for (uint32_t i = 3; i < w->count && rc == 0; i++) {
         if (count == REGISTER_MEMBERS_MAX)
@@ -407,8 +410,10 @@ run_role_word(struct node *n, struct link *l, const struct role_word *word, cons
     int rc;
 
     if (n->command_link != NULL)
-        return reply_end(l, DIAG(ERR_OBJECT_IN_USE, "another command is under way"));
+        return reply_end(
+            l, DIAG(ERR_OBJECT_IN_USE, "another command is under way: %s", n->command_name));
     n->command_link = l;
+    n->command_name = word->name;
     node_tell_log(n);
     rc = word->run(n, w, env_boot_ns(n->env));
     node_act_soon(n);

@@ -144,7 +144,8 @@ wait_hello(struct node *n, struct node_peer *p, incarnation_t inc)
     while (p->link == NULL || !p->has_hello ||
            (inc != 0 && (p->hello.follows != inc || lineage_find(&p->lineage, inc) == NULL))) {
         if (n->task.cancel || env_boot_ns(n->env) > until)
-            return DIAG(ERR_AGAIN, "member %u has not told of incarnation %u yet", p->id, inc);
+            return DIAG(ERR_AGAIN, "%s has not told of incarnation %u yet",
+                        node_member_name(n, p->id), inc);
         (void)fiber_queue_wait_us(&n->task.events, WAIT_STEP_US);
     }
     return 0;
@@ -166,7 +167,8 @@ ask_located(struct node *n, struct node_peer *p, const struct lineage_fork *fork
     while (rc == 0 && !(p->has_located && p->located.asked.inc == q.inc &&
                         p->located.asked.lsn.v == q.lsn.v)) {
         if (n->task.cancel || p->link == NULL || env_boot_ns(n->env) > until)
-            return DIAG(ERR_AGAIN, "member %u has not answered where the logs part", p->id);
+            return DIAG(ERR_AGAIN, "%s has not answered where the logs part",
+                        node_member_name(n, p->id));
         (void)fiber_queue_wait_us(&n->task.events, WAIT_STEP_US);
     }
     return rc;
@@ -204,7 +206,7 @@ task_follow(struct node *n, const struct role_action *a)
                        : find_fork(n, p, a->inc, &at);
 
     if (rc != 0 && !n->task.cancel)
-        log_diag(n->log, LOG_WARNING, "comparing logs with member %u", a->to);
+        log_diag(n->log, LOG_WARNING, "comparing logs with %s", node_member_name(n, a->to));
     n->task.fork = at;
     n->task.fork_inc = rc == 0 ? a->inc : 0;
     if (!n->task.cancel)

@@ -155,6 +155,7 @@ struct node {
     atomic_bool pointer_waiting, pointer_posted;
     struct fiber_queue pointer_work;
     member_id_t command_member; /* that an "add" admits */
+    const char *command_name;   /* of the command that is under way */
     struct link *command_link;  /* who waits for the role's command to end; NULL: nobody */
 
     struct env_mutex state_mutex; /* for the copies below, which any thread may read */
@@ -176,9 +177,10 @@ void node_act_soon(struct node *n); /* something is pending */
 void node_peers_start(struct node *n);
 void node_peers_main(void *arg);      /* a fiber: dials, greets, keeps the receiver */
 void node_peers_stop(struct node *n); /* parks until all fibers of links have ended */
-struct node_peer *node_peer(struct node *n, member_id_t id); /* or NULL */
-void node_peers_greet(struct node *n);                       /* HELLO to all, soon */
-void node_peers_changed(struct node *n);                     /* the register may name others now */
+struct node_peer *node_peer(struct node *n, member_id_t id);  /* or NULL */
+const char *node_member_name(struct node *n, member_id_t id); /* for messages */
+void node_peers_greet(struct node *n);                        /* HELLO to all, soon */
+void node_peers_changed(struct node *n);                      /* the register may name others now */
 void node_send_role(struct node *n, const struct role_action *a); /* SEND; parks (R5) */
 void node_fiber_start(struct node *n, const char *name, void (*fn)(void *arg), void *arg);
 void node_fiber_end(struct node *n); /* the last thing that such a fiber does */

@@ -38,6 +38,12 @@ node_peer(struct node *n, member_id_t id)
     return NULL;
 }
 
+const char *
+node_member_name(struct node *n, member_id_t id)
+{
+    return register_member_name(&role_durable_state(n->role)->reg, id);
+}
+
 static struct node_peer *
 peer_place(struct node *n, member_id_t id)
 {
@@ -106,7 +112,7 @@ send_hello(struct node *n, struct node_peer *p)
     if (rc == 0 && p->link != NULL)
         rc = link_send_wait(p->link, SHIP_HELLO, wr_view(&w));
     if (rc != 0 && rc != ERR_STOPPED)
-        log_diag(n->log, LOG_WARNING, "greeting member %u", p->id);
+        log_diag(n->log, LOG_WARNING, "greeting %s", node_member_name(n, p->id));
     wr_fini(&w);
     wr_fini(&j.lineage);
 }
@@ -231,7 +237,7 @@ peer_up(void *arg, struct link *l)
     p->has_hello = false;
     p->greet = true;
     link_set_context(l, p);
-    log_notice(n->log, "connected with member %u (%s)", p->id, link_peer_address(l));
+    log_notice(n->log, "connected with %s (%s)", node_member_name(n, p->id), link_peer_address(l));
     destinations_link(n->destinations, p->id, true, env_boot_ns(n->env));
     role_on_link(n->role, env_boot_ns(n->env), p->id, true, &n->pending);
     fiber_queue_wake_all(&n->peer_work);
@@ -255,7 +261,8 @@ peer_down(void *arg, struct link *l, int code)
     if (p->sender != NULL)
         ship_sender_stop(p->sender);
     p->sender = NULL;
-    log_notice(n->log, "connection with member %u has ended (%s)", p->id, err_name(code));
+    log_notice(n->log, "connection with %s has ended (%s)", node_member_name(n, p->id),
+               err_name(code));
     destinations_link(n->destinations, p->id, false, env_boot_ns(n->env));
     role_on_link(n->role, env_boot_ns(n->env), p->id, false, &n->pending);
     fiber_queue_wake_all(&n->peer_work);

@@ -92,7 +92,7 @@ node_receiver_keep(struct node *n)
         env_boot_ns(n->env) < f->retry_ns)
         return;
     if (receiver_start(n, p->link, SHIP_REDO_FOLLOW, inc, inc) != 0) {
-        log_diag(n->log, LOG_WARNING, "asking member %u for redo", p->id);
+        log_diag(n->log, LOG_WARNING, "asking %s for redo", node_member_name(n, p->id));
         f->retry_ns = env_boot_ns(n->env) + RETRY_NS;
     } else if (f->inc != inc) {
         node_receiver_drop(n); /* stopped meanwhile */
@@ -108,7 +108,7 @@ node_receive_tail(struct node *n, const struct node_peer *p, incarnation_t promi
     int rc;
 
     if (p->link == NULL)
-        return DIAG(ERR_AGAIN, "the connection with member %u is gone", p->id);
+        return DIAG(ERR_AGAIN, "the connection with %s is gone", node_member_name(n, p->id));
     n->task.tail_ended = false;
     rc = receiver_start(n, p->link, SHIP_REDO_TAIL, promised, target);
     while (rc == 0 && !n->task.tail_ended) {
@@ -116,7 +116,7 @@ node_receive_tail(struct node *n, const struct node_peer *p, incarnation_t promi
             heard = link_heard_ns(p->link) > heard ? link_heard_ns(p->link) : heard;
         if (n->task.cancel || p->link != n->follow.link ||
             env_boot_ns(n->env) > heard + TAIL_SILENCE_NS)
-            rc = DIAG(ERR_AGAIN, "the connection with member %u is gone", p->id);
+            rc = DIAG(ERR_AGAIN, "the connection with %s is gone", node_member_name(n, p->id));
         else
             (void)fiber_queue_wait_us(&n->task.events, WAIT_STEP_US);
     }

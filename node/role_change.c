@@ -19,8 +19,11 @@ static void
 done(struct role *r, struct role_actions *out)
 {
     r->office.change.phase = CHANGE_NONE;
-    role_reply(r, ROLE_CMD_PROTECT, 0, out, "%s, any %u of %u", register_mode_name(r->d.reg.mode),
-               r->d.reg.k, register_list_count(&r->d.reg));
+    if (r->d.reg.k == 0)
+        role_reply(r, ROLE_CMD_PROTECT, 0, out, "%s", register_mode_name(r->d.reg.mode));
+    else
+        role_reply(r, ROLE_CMD_PROTECT, 0, out, "%s, any %u of %u",
+                   register_mode_name(r->d.reg.mode), r->d.reg.k, register_list_count(&r->d.reg));
 }
 
 /* k of the new list have what was acknowledged: the change is written. Both lists bind until two
@@ -98,8 +101,11 @@ check_office(const struct role *r)
 {
     if (r->state != ROLE_OPEN)
         return DIAG(ERR_ROLE, "this node is not the primary");
+    if (r->handover.phase != HANDOVER_NONE)
+        return DIAG(ERR_OBJECT_IN_USE, "a switchover to %s is under way",
+                    register_member_name(&r->d.reg, r->handover.target));
     if (r->command != ROLE_CMD_NONE || r->office.change.phase != CHANGE_NONE ||
-        r->handover.phase != HANDOVER_NONE || r->d.reg.before_count != 0)
+        r->d.reg.before_count != 0)
         return DIAG(ERR_OBJECT_IN_USE, "another command or change is under way");
     return 0;
 }
@@ -238,7 +244,7 @@ role_move_member(struct role *r, uint64_t now, member_id_t id, const char *guard
     snprintf(m->guard, sizeof m->guard, "%s", guard);
     snprintf(m->sql, sizeof m->sql, "%s", sql);
     role_office_write(r, now, out);
-    role_note(out, ROLE_INFO, "member %u (%s) is at %s, SQL at %s", id, m->name, guard, sql);
+    role_note(out, ROLE_INFO, "%s (member %u) is at %s, SQL at %s", m->name, id, guard, sql);
     return 0;
 }
 
@@ -295,7 +301,7 @@ role_admit(struct role *r, uint64_t now, member_id_t id, struct role_actions *ou
             continue;
         m->admitted = true;
         role_office_write(r, now, out);
-        role_note(out, ROLE_INFO, "member %u (%s) is admitted", id, m->name);
+        role_note(out, ROLE_INFO, "%s (member %u) is admitted", m->name, id);
     }
 }
 
@@ -303,6 +309,7 @@ int
 role_drop_member(struct role *r, uint64_t now, member_id_t id, struct role_actions *out)
 {
     struct role_register *reg = &r->d.reg;
+    char name[REGISTER_NAME_MAX];
     uint32_t at = 0;
     int rc = check_office(r);
 
@@ -319,12 +326,13 @@ role_drop_member(struct role *r, uint64_t now, member_id_t id, struct role_actio
         diag_hint("Take it off the list first: redoubt protect.");
         return rc;
     }
+    snprintf(name, sizeof name, "%s", reg->members[at].name);
     memmove(&reg->members[at], &reg->members[at + 1],
             (reg->member_count - at - 1u) * sizeof reg->members[0]);
     reg->member_count--;
     memset(&reg->members[reg->member_count], 0, sizeof reg->members[0]);
     role_office_write(r, now, out);
     r->command = ROLE_CMD_DROP;
-    role_reply(r, ROLE_CMD_DROP, 0, out, "member %u is no longer in the configuration", id);
+    role_reply(r, ROLE_CMD_DROP, 0, out, "%s is no longer in the configuration", name);
     return 0;
 }

@@ -17,8 +17,8 @@ role_failover(struct role *r, uint64_t now, unsigned flags, struct role_actions 
     if (register_member(reg, r->config.self) == NULL)
         return DIAG(ERR_ROLE, "this node is not a member of the configuration yet");
     if (role_hears_primary(r, now, r->config.self)) {
-        int rc = DIAG(ERR_ROLE, "the primary, member %u, is alive: it was heard a moment ago",
-                      r->heard_primary);
+        int rc = DIAG(ERR_ROLE, "the primary, %s, is alive: it was heard a moment ago",
+                      register_member_name(reg, r->heard_primary));
 
         diag_hint("Use switchover, or stop it first.");
         return rc;

@@ -57,8 +57,8 @@ canvass_step(struct role *r, uint64_t now, struct role_actions *out)
         answers++;
         quiet |= !p->agrees && p->why == ROLE_WHY_RECENT_PROMISE;
         if (!p->agrees && p->why == ROLE_WHY_PRIMARY_LIVES) {
-            role_note(out, ROLE_WARNING, "failover refused: member %u is or hears a live primary",
-                      p->id);
+            role_note(out, ROLE_WARNING, "failover refused: %s is or hears a live primary",
+                      register_member_name(&r->d.reg, p->id));
             role_step_down(r, now, "a member is or hears a live primary (use switchover)", out);
             return;
         }
@@ -74,11 +74,13 @@ canvass_step(struct role *r, uint64_t now, struct role_actions *out)
                  role_one_leg(&r->d.reg, agreed, r->config.self))))
         role_stand(r, now, e->reason, e->flags, out);
     else if (over)
-        role_step_down(r, now,
-                       (e->flags & ROLE_FAILOVER_FENCED) != 0
-                           ? "too few of the list answered to know of every acknowledged commit"
-                           : "the primary's leg did not answer: is it fenced?",
-                       out);
+        role_step_down(
+            r, now,
+            (e->flags & ROLE_FAILOVER_FENCED) != 0
+                ? "too few of the list answered to know of every acknowledged commit"
+                : "nobody speaks for the old primary: if it is gone for good, say so with "
+                  "--fenced",
+            out);
 }
 
 void
@@ -406,8 +408,8 @@ role_on_prepared(struct role *r, uint64_t now, uint64_t ticket, int code, struct
     if (r->state != ROLE_PREPARING || ticket != e->ticket)
         return;
     if (code != 0) {
-        role_note(out, ROLE_WARNING, "the log could not be completed from member %u: %s", e->source,
-                  err_name(code));
+        role_note(out, ROLE_WARNING, "the log could not be completed from %s: %s",
+                  register_member_name(&r->d.reg, e->source), err_name(code));
         role_step_down(r, now, "the longest log among the voters could not be fetched", out);
         return;
     }

@@ -36,8 +36,8 @@ listen_to(struct role *r, uint64_t now, const struct role_register *reg, struct 
     r->restart_tries = 0;
     role_persist(r, out);
     if (new_reign) {
-        role_note(out, ROLE_INFO, "member %u is primary of incarnation %u", reg->primary,
-                  reg->key.inc);
+        role_note(out, ROLE_INFO, "%s is primary of incarnation %u",
+                  register_member_name(reg, reg->primary), reg->key.inc);
         role_handover_on_register(r, out);
         role_begin_following(r, now, out);
     }
@@ -74,8 +74,9 @@ role_on_record(struct role *r, uint64_t now, const struct role_message *m, struc
 
     if (is_other_reign(r, &m->reg)) {
         role_note(out, ROLE_ALARM,
-                  "member %u reigns in incarnation %u as %016" PRIx64 ", known here as %016" PRIx64,
-                  m->from, m->reg.key.inc, m->reg.reign_id, r->d.reg.reign_id);
+                  "%s reigns in incarnation %u as %016" PRIx64 ", known here as %016" PRIx64,
+                  register_member_name(&m->reg, m->from), m->reg.key.inc, m->reg.reign_id,
+                  r->d.reg.reign_id);
         role_refuse(r, m, ROLE_WHY_OTHER_REIGN, out);
         return;
     }

@@ -146,11 +146,11 @@ role_handover_on_register(struct role *r, struct role_actions *out)
     if (r->handover.phase != HANDOVER_PROMISED)
         return;
     if (r->d.reg.primary == r->handover.target)
-        role_reply(r, ROLE_CMD_SWITCHOVER, 0, out, "member %u is primary of incarnation %u",
-                   r->d.reg.primary, r->d.reg.key.inc);
+        role_reply(r, ROLE_CMD_SWITCHOVER, 0, out, "%s is primary of incarnation %u",
+                   register_member_name(&r->d.reg, r->d.reg.primary), r->d.reg.key.inc);
     else
-        role_reply(r, ROLE_CMD_SWITCHOVER, ERR_ROLE, out, "member %u became primary instead",
-                   r->d.reg.primary);
+        role_reply(r, ROLE_CMD_SWITCHOVER, ERR_ROLE, out, "%s became primary instead",
+                   register_member_name(&r->d.reg, r->d.reg.primary));
     phase_move(r, HANDOVER_NONE);
 }
 

@@ -206,7 +206,8 @@ def loss_by_permission(t):
 
 
 def drops_and_refuses(t):
-    t.a.command('drop', 'C')
+    told = t.a.command('drop', 'C').stdout
+    expect('C is no longer in the configuration' in told, told)
     wait_until(lambda: 'C' not in t.a.status()['member'], 'C is gone')
     wrong = t.a.command('switchover', 'NOBODY', check=False)
     expect(wrong.returncode != 0 and 'NOBODY' in wrong.stderr, wrong.stderr)

@@ -172,7 +172,7 @@ def status_of_the_lost(a, b):
 def roles_refused(a, b):
     refused(a.command('switchover', 'A', check=False), 'primary already')
     refused(a.command('failover', 'A', check=False), 'primary already')
-    refused(a.command('failover', 'B', check=False), 'alive')
+    refused(a.command('failover', 'B', check=False), 'the primary, A, is alive')
     refused(a.command('reinstate', 'A', check=False), 'primary')
     refused(a.command('drop', 'A', check=False), 'primary')
     refused(a.command('drop', 'B', check=False), 'list')
@@ -181,6 +181,19 @@ def roles_refused(a, b):
     refused(a.command('join', os.path.join(a.place.dir, 'y'), '--name', 'B', '--from', a.guard(),
                       check=False), '"B"')
     expect(not os.path.exists(os.path.join(a.place.dir, 'y', 'redoubt.yaml')), 'no second B')
+
+
+def roles_under_way(a, b):
+    """A command that comes while roles change waits for a primary, or is told of the change."""
+    for old, new in ((a, b), (b, a), (a, b), (b, a)):
+        wait_until(lambda: old.status()['synchronized'], 'synchronized')
+        with subprocess.Popen([os.path.join(BIN, 'redoubt'), 'switchover', new.name,
+                               '--at', old.guard(), '--key', old.dir],
+                              stdout=subprocess.PIPE, text=True) as moving:
+            done = new.command('protect', 'availability', check=False)
+            told, _ = moving.communicate()
+        expect(moving.returncode == 0 and f'{new.name} is primary of' in told, told)
+        expect(done.returncode == 0 or 'under way' in done.stderr, done.stderr)
 
 
 def dumps(a, b):
@@ -288,11 +301,12 @@ def main():
         b.start(wait='answers')
         wait_until(lambda: follows(b), 'B follows')
         for test, args in ((protect_forms, (a,)), (status_of_the_lost, (a, b)), (roles_refused, (a, b)),
+                           (roles_under_way, (a, b)),
                            (dumps, (a, b)), (backup_from_a_standby, (place, a, b)),
                            (times_and_zones, (place, a))):
             test(*args)
             print(f'{test.__name__}: ok', flush=True)
-    print('11 passed, 0 failed')
+    print('12 passed, 0 failed')
 
 
 if __name__ == '__main__':
