@@ -108,7 +108,7 @@ dump_units(struct dump *d)
             continue;
         }
         if (rc == ERR_END && (unit.local.flags & REDO_LOCAL_CLOSE) != 0) {
-            snprintf(text, sizeof text, "offset %llu: the file ends here in order, at LSN %llx",
+            snprintf(text, sizeof text, "offset %llu: the redo of this file ends here, at LSN %llx",
                      (unsigned long long)offset, (unsigned long long)lsn.v);
             d->out(d->arg, text);
             return;

@@ -7,6 +7,8 @@
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
 
+enum { SPARE_NAME = 6 + 16 + 5 }; /* spare-<16 hex>.redo */
+
 void
 redo_files_file_path(const struct redo_files *fs, const struct redo_file *f,
                      char out[REDO_PATH_MAX])
@@ -172,6 +174,22 @@ open_header(struct redo_files *fs, const char *name, incarnation_t inc, struct l
     return rc;
 }
 
+/* A spare that was being made, one of them: the file thread goes on with it. */
+static bool
+open_unfinished(struct redo_files *fs, const char *name, size_t length)
+{
+    uint64_t number;
+
+    if (length != SPARE_NAME + 4 || strncmp(name, "spare-", 6) != 0 || fs->making.number != 0 ||
+        strcmp(name + SPARE_NAME, ".tmp") != 0)
+        return false;
+    number = strtoull(name + 6, NULL, 16);
+    fs->making.number = number;
+    if (number >= fs->next_spare)
+        fs->next_spare = number + 1;
+    return true;
+}
+
 static int
 open_name(void *arg, const char *name)
 {
@@ -183,8 +201,10 @@ open_name(void *arg, const char *name)
 
     if (redo_file_name_parse(name, ".redo", &inc, &lsn))
         return open_header(fs, name, inc, lsn);
-    if (length == 6 + 16 + 5 && strncmp(name, "spare-", 6) == 0)
+    if (length == SPARE_NAME && strncmp(name, "spare-", 6) == 0)
         return open_spare(fs, name);
+    if (open_unfinished(fs, name, length))
+        return 0;
     if (length > 4 && strcmp(name + length - 4, ".tmp") == 0) {
         redo_path(path, fs->dir, name, "");
         return env_unlink(fs->env, path);
@@ -237,7 +257,7 @@ open_scan(struct redo_files *fs, struct redo_source *source, struct redo_file *f
     redo_files_file_path(fs, f, path);
     rc = redo_source_open(source, path);
     if (rc == 0)
-        rc = redo_source_scan(source, &f->end, &f->end_offset);
+        rc = redo_source_scan(source, &f->end, &f->end_offset, &f->is_marked);
     redo_source_close(source);
     return rc;
 }
@@ -394,6 +414,7 @@ redo_files_close(struct redo *r)
         CHECK(f->refs == 0);
         xfree(f);
     }
+    env_close(fs->making.file);
     xfree(fs->spares);
     xfree(fs->releases);
     env_cond_fini(&fs->done);
@@ -422,6 +443,75 @@ begin_take_spare(struct redo_files *fs, bool wait, uint64_t *number)
     return taken;
 }
 
+static int
+handle_flags(const struct redo *r)
+{
+    int flags = ENV_READ | ENV_WRITE | ENV_DIRECT;
+
+    return r->options.fdatasync || r->options.no_sync ? flags : flags | ENV_DSYNC;
+}
+
+int
+redo_files_mark_end(struct redo *r, struct env_file *handle, uint64_t sequence, uint64_t offset,
+                    struct lsn lsn)
+{
+    struct redo_local local = { .flags = REDO_LOCAL_CLOSE,
+                                .sequence = sequence,
+                                .offset = offset,
+                                .durable = lsn,
+                                .lsn = lsn };
+    int rc;
+
+    memset(r->seal.page, 0, ENV_ALIGN);
+    redo_local_encode(&local, r->seal.page);
+    rc = env_pwrite(handle, r->seal.page, ENV_ALIGN, offset);
+    return rc == 0 && r->options.fdatasync ? env_sync(handle) : rc;
+}
+
+/* A file whose end was found by looking at all that lies behind it. Locked. */
+static struct redo_file *
+next_to_mark(struct redo_files *fs)
+{
+    list_for_each (f, &fs->files, struct redo_file, link) {
+        if (!f->is_active && !f->is_marked && f->end_offset != 0)
+            return f;
+    }
+    return NULL;
+}
+
+/* The log goes on from what an earlier life left: where that ends is settled, and is marked, so
+ * that no later start has to find it again by reading the files whole. */
+MUST_CHECK
+static int
+begin_mark_ends(struct redo *r)
+{
+    struct redo_files *fs = &r->files;
+    struct redo_file *f;
+    int rc = 0;
+
+    env_mutex_lock(&fs->lock);
+    while (rc == 0 && (f = next_to_mark(fs)) != NULL) {
+        char path[REDO_PATH_MAX];
+        struct env_file *handle = NULL;
+
+        f->refs++;
+        env_mutex_unlock(&fs->lock);
+        redo_files_file_path(fs, f, path);
+        if (f->end_offset + ENV_ALIGN <= f->size) {
+            rc = env_open(fs->env, path, handle_flags(r), &handle);
+            if (rc == 0)
+                rc = redo_files_mark_end(r, handle, f->head.sequence, f->end_offset, f->end.lsn);
+            env_close(handle);
+        }
+        env_mutex_lock(&fs->lock);
+        f->is_marked = true;
+        if (--f->refs == 0)
+            env_cond_signal(&fs->work);
+    }
+    env_mutex_unlock(&fs->lock);
+    return rc;
+}
+
 /* Header first, then the name: a file that has its name is whole. */
 MUST_CHECK
 static int
@@ -429,19 +519,16 @@ begin_write(const struct redo *r, uint64_t spare, const struct redo_file_head *h
             struct env_file **handle)
 {
     const struct redo_files *fs = &r->files;
-    int flags = ENV_READ | ENV_WRITE | ENV_DIRECT;
     uint8_t *bytes = xaligned(ENV_ALIGN, REDO_FILE_HEADER);
     char from[REDO_PATH_MAX], to[REDO_PATH_MAX], name[64];
     int rc;
 
-    if (!r->options.fdatasync && !r->options.no_sync)
-        flags |= ENV_DSYNC;
     spare_path(fs, spare, from);
     redo_file_name(head->start.inc, head->start.lsn, name);
     redo_path(to, fs->dir, name, ".redo");
     redo_file_head_encode(head, bytes);
     *handle = NULL;
-    rc = env_open(fs->env, from, flags, handle);
+    rc = env_open(fs->env, from, handle_flags(r), handle);
     if (rc == 0)
         rc = env_pwrite(*handle, bytes, REDO_FILE_HEADER, 0);
     if (rc == 0)
@@ -454,7 +541,7 @@ begin_write(const struct redo *r, uint64_t spare, const struct redo_file_head *h
     env_close(*handle);
     *handle = NULL;
     /* By its new name, which errors will tell. */
-    return rc != 0 ? rc : env_open(fs->env, to, flags, handle);
+    return rc != 0 ? rc : env_open(fs->env, to, handle_flags(r), handle);
 }
 
 /* The header of the new file, in the list. A file of that name can only be one that has no frame
@@ -490,8 +577,10 @@ redo_files_begin(struct redo *r, const struct redo_pos *start, bool wait, struct
     struct redo_file_head head;
     struct redo_file *f;
     uint64_t spare;
-    int rc;
+    int rc = begin_mark_ends(r);
 
+    if (rc != 0)
+        return rc;
     if (!begin_take_spare(fs, wait, &spare)) {
         if (fs->rc_spare == 0)
             return ERR_STOPPED;

@@ -17,72 +17,118 @@ spare_name(uint64_t number, char out[64])
     snprintf(out, 64, "spare-%016llx.redo", (unsigned long long)number);
 }
 
+/* Begins the next spare, or goes on with one that an earlier life left. What stands in it already
+ * is as good as zeros: no local header there carries the sequence that the file will have (LOG-7).
+ */
+MUST_CHECK
+static int
+spare_open(struct redo_files *fs)
+{
+    struct redo_making *m = &fs->making;
+    int flags = ENV_WRITE | ENV_CREATE | ENV_DIRECT;
+    char tmp[REDO_PATH_MAX], name[64];
+    uint64_t size = 0;
+    int rc;
+
+    if (m->number == 0)
+        m->number = fs->next_spare++;
+    spare_name(m->number, name);
+    redo_path(tmp, fs->dir, name, ".tmp");
+    rc = env_open(fs->env, tmp, flags, &m->file);
+    if (rc == 0)
+        rc = env_size(m->file, &size);
+    if (rc == 0 && size > fs->file_bytes) { /* files have become smaller */
+        env_close(m->file);
+        size = 0;
+        rc = env_open(fs->env, tmp, flags | ENV_TRUNCATE, &m->file);
+    }
+    m->bytes = size / ENV_ALIGN * ENV_ALIGN;
+    return rc;
+}
+
 /* With `gently`, rests as long as it writes: commits wait for the same disk. */
 MUST_CHECK
 static int
-spare_fill(struct env *env, struct env_file *file, uint64_t size, bool gently)
+spare_fill(struct redo_files *fs, bool gently)
 {
-    size_t chunk = size < SPARE_CHUNK ? (size_t)size : SPARE_CHUNK;
+    struct redo_making *m = &fs->making;
+    uint64_t left = fs->file_bytes - m->bytes, start_ns = env_boot_ns(fs->env);
+    size_t chunk = left < SPARE_CHUNK ? (size_t)left : SPARE_CHUNK;
     uint8_t *zeros = xaligned(ENV_ALIGN, chunk);
-    int rc = 0;
+    int rc;
 
     memset(zeros, 0, chunk);
-    for (uint64_t offset = 0; rc == 0 && offset < size; offset += chunk) {
-        size_t want = size - offset < chunk ? (size_t)(size - offset) : chunk;
-        uint64_t start_ns = env_boot_ns(env);
-
-        rc = env_pwrite(file, zeros, want, offset);
-        if (rc == 0 && gently)
-            env_sleep_us(env, (env_boot_ns(env) - start_ns) / 1000);
-    }
+    rc = env_pwrite(m->file, zeros, chunk, m->bytes);
     if (rc == 0)
-        rc = env_sync(file);
+        m->bytes += chunk;
     xfree_aligned(zeros);
+    if (rc == 0 && gently)
+        env_sleep_us(fs->env, (env_boot_ns(fs->env) - start_ns) / 1000);
     return rc;
 }
 
-/* Written with zeros and synced, so that the log's writes neither allocate nor change the size. */
 MUST_CHECK
 static int
-spare_make(struct redo_files *fs, uint64_t number, bool gently)
+spare_finish(struct redo_files *fs)
 {
+    struct redo_making *m = &fs->making;
     char tmp[REDO_PATH_MAX], path[REDO_PATH_MAX], name[64];
-    struct env_file *file;
-    int rc;
+    int rc = env_sync(m->file);
 
-    spare_name(number, name);
+    spare_name(m->number, name);
     redo_path(path, fs->dir, name, "");
     redo_path(tmp, fs->dir, name, ".tmp");
-    rc = env_open(fs->env, tmp, ENV_WRITE | ENV_CREATE | ENV_TRUNCATE | ENV_DIRECT, &file);
-    if (rc != 0)
-        return rc;
-    rc = spare_fill(fs->env, file, fs->file_bytes, gently);
-    env_close(file);
     if (rc == 0)
         rc = env_rename(fs->env, tmp, path);
-    if (rc == 0)
-        rc = env_sync_dir(fs->env, fs->dir);
-    if (rc != 0)
-        (void)!env_unlink(fs->env, tmp);
-    return rc;
+    return rc != 0 ? rc : env_sync_dir(fs->env, fs->dir);
 }
 
-/* Locked at entry and at return. */
 static void
+spare_drop(struct redo_files *fs)
+{
+    char tmp[REDO_PATH_MAX], name[64];
+
+    spare_name(fs->making.number, name);
+    redo_path(tmp, fs->dir, name, ".tmp");
+    (void)!env_unlink(fs->env, tmp);
+}
+
+/* Written with zeros and synced, so that the log's writes neither allocate nor change the size; a
+ * chunk in each step, since meanwhile a file may become free that serves as well. Locked at entry
+ * and at return. */
+static int
 step_spare(struct redo_files *fs)
 {
-    uint64_t number = fs->next_spare++;
+    struct redo_making *m = &fs->making;
     bool gently = fs->spare_count > 0; /* else the log may be waiting for it */
-    int rc;
+    bool is_whole = false;
+    int rc = 0;
 
     env_mutex_unlock(&fs->lock);
-    rc = spare_make(fs, number, gently);
+    if (m->file == NULL)
+        rc = spare_open(fs);
+    if (rc == 0 && m->bytes < fs->file_bytes)
+        rc = spare_fill(fs, gently);
+    is_whole = rc == 0 && m->bytes == fs->file_bytes;
+    if (is_whole)
+        rc = spare_finish(fs);
+    if (rc != 0) {
+        struct diag why = *diag_last();
+
+        spare_drop(fs);
+        diag_restore(&why);
+    }
     env_mutex_lock(&fs->lock);
-    fs->rc_spare = rc;
+    if (rc == 0 && !is_whole)
+        return 0;
     if (rc == 0)
-        redo_files_add_spare(fs, number);
+        redo_files_add_spare(fs, m->number);
+    env_close(m->file);
+    *m = (struct redo_making){ 0 };
+    fs->rc_spare = rc;
     atomic_store(&fs->disk_full, rc != 0 && fs->spare_count == 0);
     env_cond_broadcast(&fs->done);
+    return rc;
 }
 
 /* ---- archive ------------------------------------------------------------------------------- */
@@ -294,8 +340,7 @@ step(struct redo *r, bool *failed)
         return true;
     }
     if (fs->spare_count < fs->spare_want) {
-        step_spare(fs);
-        *failed = fs->rc_spare != 0;
+        *failed = step_spare(fs) != 0;
         return true;
     }
     f = next_to_archive(fs);

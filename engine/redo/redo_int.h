@@ -36,7 +36,7 @@ enum {
     REDO_WRITE_BYTES_MAX = 2 << 20,
     /* The largest local write of one frame. */
     REDO_UNIT_MAX = (REDO_LOCAL_HEADER + REDO_FRAME_BYTES_MAX + ENV_ALIGN - 1) & ~(ENV_ALIGN - 1),
-    REDO_LOCAL_CLOSE = 1, /* flag: no frame follows; the file ended here in order */
+    REDO_LOCAL_CLOSE = 1, /* flag: no frame follows: the redo of the file ends here */
 };
 
 struct redo_file_head {
@@ -112,9 +112,10 @@ MUST_CHECK
 int redo_source_unit(struct redo_source *s, uint64_t offset, struct lsn lsn, bool verify,
                      bool fresh, struct redo_unit *out);
 /* The whole file from its header to its last whole frame, by the rule of LOG-4: 0 with *end, or
- * ERR_CORRUPT. end_offset: where the next write would have gone. */
+ * ERR_CORRUPT. end_offset: where the next write would have gone. is_marked: a mark stands there. */
 MUST_CHECK
-int redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offset);
+int redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offset,
+                     bool *is_marked);
 
 /* ---- archive (archive.c) -------------------------------------------------------------------- */
 
@@ -175,6 +176,7 @@ struct redo_file {
     uint64_t size;       /* on disk */
     uint32_t refs;       /* cursors and the archiver; under files.lock */
     bool is_active;      /* being written */
+    bool is_marked;      /* a mark says that its redo ends at `end`, or there is no room behind */
     bool is_archived;
     struct list link; /* in redo_files.files */
 };
@@ -182,6 +184,13 @@ struct redo_file {
 struct redo_release_mark {
     incarnation_t inc;
     struct lsn lsn;
+};
+
+/* The spare being made; owner: the file thread. */
+struct redo_making {
+    uint64_t number; /* in its name; 0: none */
+    struct env_file *file;
+    uint64_t bytes; /* that are written */
 };
 
 struct redo_files {
@@ -208,6 +217,7 @@ struct redo_files {
     int rc_spare; /* why no spare could be made, 0: no trouble */
     _Atomic bool disk_full;
     bool stopping, busy;
+    struct redo_making making;
     struct env_thread *thread;
 };
 struct redo;
@@ -227,6 +237,11 @@ void redo_files_file_path(const struct redo_files *fs, const struct redo_file *f
                           char out[REDO_PATH_MAX]);
 void redo_files_add_spare(struct redo_files *fs, uint64_t number); /* locked */
 void redo_files_unref(struct redo_files *fs, struct redo_file *f);
+/* Says in a file where its redo ends, forced like every write: the next start need not look behind
+ * it, and knows of it even if the last frame goes bad (LOG-4). Under seal. */
+MUST_CHECK
+int redo_files_mark_end(struct redo *r, struct env_file *handle, uint64_t sequence, uint64_t offset,
+                        struct lsn lsn);
 void redo_files_thread(void *redo);
 
 /* ---- the whole ------------------------------------------------------------------------------ */

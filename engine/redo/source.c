@@ -224,7 +224,7 @@ scan_unit(struct redo_source *s, uint64_t offset, uint8_t **scratch, const struc
 }
 
 int
-redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offset)
+redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offset, bool *is_marked)
 {
     uint8_t *scratch = NULL;
     uint64_t offset = REDO_FILE_HEADER;
@@ -246,8 +246,10 @@ redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offs
         return rc;
     *end = at;
     *end_offset = offset;
-    /* Closed in order: nothing was written behind the mark. */
-    if (rc == ERR_END && (unit.local.flags & REDO_LOCAL_CLOSE) != 0 && unit.local.lsn.v == at.lsn.v)
+    /* Nothing was written behind the mark but what a torn write left. */
+    *is_marked =
+        rc == ERR_END && (unit.local.flags & REDO_LOCAL_CLOSE) != 0 && unit.local.lsn.v == at.lsn.v;
+    if (*is_marked)
         return 0;
     rc = scan_durable(s, offset, &durable);
     if (rc == 0 && lsn_lt(at.lsn, durable))

@@ -52,27 +52,6 @@ redo_writer_open_file(struct redo *r, const struct redo_pos *start, bool wait)
     return rc;
 }
 
-/* Forced like every write, so that the next start knows where this file's redo ends even if its
- * last frame goes bad (LOG-4). */
-static void
-writer_mark_end(struct redo *r)
-{
-    struct redo_local local = { .flags = REDO_LOCAL_CLOSE,
-                                .sequence = r->seal.file->head.sequence,
-                                .offset = r->seal.offset,
-                                .durable = r->seal.tail.lsn,
-                                .lsn = r->seal.tail.lsn };
-    int rc;
-
-    memset(r->seal.page, 0, ENV_ALIGN);
-    redo_local_encode(&local, r->seal.page);
-    rc = env_pwrite(r->seal.handle, r->seal.page, ENV_ALIGN, r->seal.offset);
-    if (rc == 0 && r->options.fdatasync)
-        rc = env_sync(r->seal.handle);
-    if (rc != 0)
-        PANIC("redo could not be written: %s", diag_last()->message);
-}
-
 void
 redo_writer_close_file(struct redo *r)
 {
@@ -81,13 +60,16 @@ redo_writer_close_file(struct redo *r)
 
     if (f == NULL)
         return;
-    if (r->seal.offset + ENV_ALIGN <= f->size)
-        writer_mark_end(r);
+    if (r->seal.offset + ENV_ALIGN <= f->size &&
+        redo_files_mark_end(r, r->seal.handle, f->head.sequence, r->seal.offset,
+                            r->seal.tail.lsn) != 0)
+        PANIC("redo could not be written: %s", diag_last()->message);
     env_close(r->seal.handle);
     r->seal.handle = NULL;
     r->seal.file = NULL;
     env_mutex_lock(&fs->lock);
     f->is_active = false;
+    f->is_marked = true;
     f->end = r->seal.tail;
     f->end_offset = r->seal.offset;
     if (r->seal.offset > f->size)

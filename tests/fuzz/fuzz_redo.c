@@ -261,6 +261,7 @@ read_redo_file(struct slice bytes)
     struct redo_pos end;
     uint64_t end_offset;
     size_t printed = 0;
+    bool is_marked;
     char path[128];
 
     if (env == NULL)
@@ -268,7 +269,7 @@ read_redo_file(struct slice bytes)
     snprintf(path, sizeof path, "%s/file.redo", fuzz_dir());
     fuzz_write_file(path, bytes);
     redo_source_init(&s, env);
-    if (redo_source_open(&s, path) == 0 && redo_source_scan(&s, &end, &end_offset) == 0)
+    if (redo_source_open(&s, path) == 0 && redo_source_scan(&s, &end, &end_offset, &is_marked) == 0)
         CHECK(end_offset <= redo_align(bytes.size));
     redo_source_fini(&s);
     (void)!redo_dump_file(env, path, true, no_line, &printed);

@@ -271,6 +271,40 @@ START_TEST(test_known_end)
 }
 END_TEST
 
+/* LOG-4: what a crash left torn is settled when the log goes on: from then on the end of that redo
+ * is known, whatever lies behind it, and may not come earlier. */
+START_TEST(test_settled_tail)
+{
+    struct unit_place units[64], *last;
+    struct redo_pos end;
+    struct image m;
+    size_t count;
+
+    make_crashed(6);
+    image_read(&m, 1, REDO_LSN_FIRST.v);
+    count = image_units(&m, units, 64);
+    last = &units[count - 1];
+    memset(m.bytes + last->offset, 0, last->size);
+    image_write(&m);
+    xfree(m.bytes);
+    for (int life = 0; life < 2; life++) {
+        rig_open();
+        ck_assert_int_eq(redo_end(rig.redo, 1, &end), 0);
+        ck_assert_uint_eq(end.lsn.v, last->lsn.v);
+        if (life == 0)
+            redo_rig_start(&rig, 1);
+        redo_rig_close(&rig);
+    }
+    image_read(&m, 1, REDO_LSN_FIRST.v);
+    m.bytes[last[-1].offset + 200] ^= 1;
+    image_write(&m);
+    ck_assert_int_eq(redo_rig_open(&rig), ERR_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(diag_last()->message, m.path));
+    ck_assert(image_is_on_disk(&m));
+    xfree(m.bytes);
+}
+END_TEST
+
 /* Damage in a file that is not an incarnation's last is met by whoever reads there; until repaired
  * it stays an error, afterwards the same cursor goes on. */
 START_TEST(test_cursor_meets_corruption)
@@ -398,6 +432,49 @@ START_TEST(test_recycled_files)
         ck_assert_uint_eq(found.scn, n);
         ck_assert(hash128_eq(found.chain, end.chain));
     }
+}
+END_TEST
+
+static uint64_t
+size_of(const char *name)
+{
+    char path[160];
+    struct env_file *file;
+    uint64_t size = 0;
+
+    snprintf(path, sizeof path, "%s/%s", rig.dir, name);
+    if (env_open(env, path, ENV_READ, &file) != 0)
+        return 0;
+    ck_assert_int_eq(env_size(file, &size), 0);
+    env_close(file);
+    return size;
+}
+
+/* A file that a crash kept from being made ahead is gone on with, and no other is left behind;
+ * one of another size is made anew. */
+START_TEST(test_unfinished_spare)
+{
+    const char *name = "spare-00000000000000aa.redo", *more = "spare-00000000000000bb.redo";
+
+    run("mkdir -p %s", rig.dir);
+    for (int i = 0; i < 3; i++) {
+        static const int kilobytes[] = { 0, 101, 1000 };
+
+        run("head -c %dk /dev/urandom > %s/%s.tmp", kilobytes[i], rig.dir, name);
+        rig_open();
+        redo_files_settle(rig.redo);
+        ck_assert_uint_eq(size_of(name), rig.options.file_bytes);
+        redo_rig_close(&rig);
+        run("test ! -e %s/%s.tmp && rm %s/%s", rig.dir, name, rig.dir, name);
+    }
+    run("touch %s/%s.tmp %s/%s.tmp", rig.dir, name, rig.dir, more);
+    rig_open();
+    redo_files_settle(rig.redo);
+    run("test -z \"$(find %s -name '*.tmp')\"", rig.dir);
+    ck_assert_uint_eq(size_of(name) + size_of(more), rig.options.file_bytes);
+    redo_rig_start(&rig, 0);
+    redo_rig_put(&rig, 0, 100, true);
+    ck_assert_uint_eq(redo_rig_read_keys(&rig, 1, REDO_LSN_FIRST, 1, 0, NULL, NULL), 1);
 }
 END_TEST
 
@@ -644,9 +721,11 @@ main(void)
     tcase_add_test(t, test_torn_tail);
     tcase_add_test(t, test_corruption_in_the_middle);
     tcase_add_test(t, test_known_end);
+    tcase_add_test(t, test_settled_tail);
     tcase_add_test(t, test_cursor_meets_corruption);
     tcase_add_test(t, test_missing_file);
     tcase_add_test(t, test_recycled_files);
+    tcase_add_test(t, test_unfinished_spare);
     tcase_add_test(t, test_following);
     tcase_add_test(t, test_archive);
     tcase_add_test(t, test_retention);
