@@ -8,6 +8,7 @@ gone when the block ends.
 
 Python 3 and psycopg2 from Debian; SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import json
 import os
 import re
@@ -164,6 +165,12 @@ class Node:
     def scn(self):
         return self.value('select current_scn from v$database')
 
+    def moment(self):
+        """A time, in whole milliseconds, after all commits so far and before all that come."""
+        moment = int(time.time() * 1000 + 2) / 1000
+        wait_until(lambda: time.time() > moment + 0.001, 'the clock has passed the moment')
+        return moment
+
     def kill(self):
         """kill -9."""
         self.process.send_signal(signal.SIGKILL)
@@ -209,11 +216,13 @@ class Node:
     def value(self, text, *args):
         return self.query(text, *args)[0][0]
 
+    def client_env(self):
+        return dict(os.environ, PGHOST='127.0.0.1', PGPORT=str(self.sql_port), PGUSER='redoubt',
+                    PGDATABASE='redoubt')
+
     def client(self, program, *words, check=True, stdin=None):
-        env = dict(os.environ, PGHOST='127.0.0.1', PGPORT=str(self.sql_port), PGUSER='redoubt',
-                   PGDATABASE='redoubt')
-        done = subprocess.run([program, *words], env=env, capture_output=True, text=True,
-                              input=stdin)
+        done = subprocess.run([program, *words], env=self.client_env(), capture_output=True,
+                              text=True, input=stdin)
         if check and done.returncode != 0:
             raise Failure(f'{program} {" ".join(words)}:\n{done.stdout}{done.stderr}')
         return done
@@ -224,6 +233,17 @@ class Node:
 
     def pgbench(self, *words, check=True):
         return self.client('pgbench', *words, check=check)
+
+    @contextlib.contextmanager
+    def load(self, *words):
+        """pgbench runs while the block does, or until the node dies; nobody asks how it ended."""
+        process = subprocess.Popen(['pgbench', '-n', '-T', '3600', *words], env=self.client_env(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def pgbench_rate(done):

@@ -4,10 +4,11 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import random
 import socket
 import subprocess
 import sys
-import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import (BIN, Ledger, Place, bank_consistent, expect, pgbench_rate,  # noqa: E402
@@ -38,16 +39,16 @@ def survives_kills_under_load(node, times):
     node.pgbench('-i', '-s', '1', '-q')
     ledger = Ledger(node.dsn())
     for _ in range(times):
-        load = threading.Thread(target=node.pgbench, args=('-c', '4', '-T', '1', '-n'),
-                                kwargs={'check': False})
-        ledger.start()
-        load.start()
-        before = len(ledger.told)
-        wait_until(lambda: len(ledger.told) >= before + 50, '50 more commits')
-        node.kill()
+        before, moved = len(ledger.told), node.value('select count(*) from pgbench_history')
+        with node.load('-c', '4'):
+            ledger.start()
+            wait_until(lambda: len(ledger.told) >= before + 50 and
+                       node.value('select count(*) from pgbench_history') >= moved + 20,
+                       'more commits of both')
+            time.sleep(random.uniform(0, 0.03))  # a moment of chance is what is wanted
+            node.kill()
         node.start()
         ledger.stop()
-        load.join()
         told = ledger.compare(node.query('select n from ledger'))
         bank_consistent(node)
     print(f'{times} kills, {told} acknowledged commits, all there')

@@ -83,9 +83,9 @@ def copies_over_itself():
         log = 0
         for step in range(6):
             b.start(wait=False)
-            # It is killed later each time; what it had done by then is of no consequence.
             wait_until(lambda: b.log().count('takes a base copy', log) or 'follows' in b.log()[log:],
                        'B begins')
+            # A little later each time: that it is some moment of the copy is what is wanted.
             time.sleep(step * 0.03)
             log = len(b.log())
             b.kill()
