@@ -355,6 +355,7 @@ void
 lsm_replay_begin(struct lsm *l, incarnation_t inc)
 {
     l->replaying = true;
+    l->budget.limit = SIZE_MAX; /* nothing is flushed before all of it has been read */
     atomic_store(&l->write_tag, inc);
 }
 
@@ -424,6 +425,7 @@ lsm_replay_end(struct lsm *l, incarnation_t inc, struct lsn end)
             order_by_tag(trees[i]);
     xfree(trees);
     l->replaying = false;
+    l->budget.limit = lsm_memory_limit(l);
 }
 
 /* ---- cuts -------------------------------------------------------------------------------------

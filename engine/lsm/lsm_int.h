@@ -490,6 +490,12 @@ uint64_t lsm_pick_debt(struct lsm_tree *t, const struct lsm_view *v, bool *due);
  */
 
 void lsm_work_queue(struct lsm_tree *t); /* somebody should look at the tree */
+/* Hard: writes fail beyond it, but in recovery. */
+static inline size_t
+lsm_memory_limit(const struct lsm *l)
+{
+    return l->o.memtable_bytes * 2;
+}
 void lsm_work_wake(struct lsm *l);
 int lsm_work_throttle(void *arg, size_t bytes);
 uint64_t lsm_unflushed_bytes(const struct lsm *l); /* of memtables */

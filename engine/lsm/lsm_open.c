@@ -444,7 +444,7 @@ lsm_new(const struct lsm_options *o, const struct lsm_host *host)
     lsm_txids_init(l);
     l->next_file = l->next_run = l->next_mem = 1;
     /* The cap is for writers that do not wait when they are told to. */
-    budget_init(&l->budget, "memtables", l->o.memtable_bytes * 2, NULL);
+    budget_init(&l->budget, "memtables", lsm_memory_limit(l), NULL);
     l->spare = memtable_pool_new();
     l->cache = cache_new(l->env, l->o.cache_bytes);
     l->codecs = codec_pool_new(l->env);
