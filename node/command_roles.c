@@ -10,6 +10,12 @@
 #include "engine/base/mem.h"
 #include "node/command_call.h"
 
+enum {
+    HEAR_WAIT_US = 10000000,
+    HEAR_STEP_US = 100000,
+    OPEN_WAIT_US = 5000000,
+    OPEN_STEP_US = 20000
+};
 enum { TOKENS_MAX = REGISTER_MEMBERS_MAX + 3, TOKEN_SIZE = REGISTER_NAME_MAX };
 
 /* To the member `name`, or to the primary when that is NULL. Prints what it answers. */
@@ -53,14 +59,46 @@ with_name(struct env *env, int argc, char **argv, const char *word, bool to_prim
     return rc;
 }
 
+/* The new primary takes writes as soon as what it begins with is acknowledged: a moment later, so
+ * this waits for it; where nobody acknowledges, not for ever. */
+static void
+wait_open(const struct call *c, const char *name)
+{
+    static const char *const words[] = { "report" };
+    uint64_t until = env_boot_ns(c->env) + OPEN_WAIT_US * 1000ull;
+    char address[CALL_ADDR_MAX], writes[8] = "";
+    struct writer text;
+
+    wr_init(&text, 0);
+    while (env_boot_ns(c->env) < until && writes[0] != '1') {
+        wr_reset(&text);
+        if (call_find(c, name, address) == 0 && call_run(c, address, words, 1, &text) == 0)
+            call_value((const char *)text.data, "writes", writes, sizeof writes);
+        else
+            diag_clear();
+        if (writes[0] != '1')
+            env_sleep_us(c->env, OPEN_STEP_US);
+    }
+    wr_fini(&text);
+}
+
 int
 command_switchover(struct env *env, int argc, char **argv)
 {
-    int rc = with_name(env, argc, argv, "switchover", true);
+    struct command_option o[] = { { "--at", NULL }, { "--key", NULL } };
+    const char *words[2] = { "switchover", NULL };
+    struct call c;
+    int rc = command_parse(argc, argv, o, 2, &words[1], 1);
 
     if (rc == 0)
-        puts("Switched over.");
-    return rc;
+        rc = call_open(env, o[0].value, o[1].value, &c);
+    if (rc == 0)
+        rc = send_to(&c, NULL, words, 2);
+    if (rc != 0)
+        return rc;
+    wait_open(&c, words[1]);
+    puts("Switched over.");
+    return 0;
 }
 
 int
@@ -73,11 +111,16 @@ command_drop(struct env *env, int argc, char **argv)
     return rc;
 }
 
+/* A node that was just started has yet to hear whom it shall follow: it is asked for a while. */
 int
 command_reinstate(struct env *env, int argc, char **argv)
 {
-    int rc = with_name(env, argc, argv, "reinstate", false);
+    uint64_t until = env_boot_ns(env) + HEAR_WAIT_US * 1000ull;
+    int rc;
 
+    while ((rc = with_name(env, argc, argv, "reinstate", false)) == ERR_AGAIN &&
+           env_boot_ns(env) < until)
+        env_sleep_us(env, HEAR_STEP_US);
     if (rc == 0)
         puts("It follows, or will as soon as it reaches the primary.");
     return rc;
@@ -103,9 +146,11 @@ command_failover(struct env *env, int argc, char **argv)
     if (o[3].value[0] != '\0')
         words[count++] = "accept-loss";
     rc = send_to(&c, name, words, count);
-    if (rc == 0)
-        printf("%s is the primary.\n", name);
-    return rc;
+    if (rc != 0)
+        return rc;
+    wait_open(&c, name);
+    printf("%s is the primary.\n", name);
+    return 0;
 }
 
 /* ---- protect ------------------------------------------------------------------------------------

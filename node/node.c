@@ -222,7 +222,6 @@ open_server(struct node *n)
         .auth_remote = auth_of(c->sql_auth_remote),
         .statement_timeout_ms = (uint32_t)c->sql_statement_timeout_ms,
         .idle_in_transaction_timeout_ms = (uint32_t)c->sql_idle_in_transaction_timeout_ms,
-        .is_standby = true,
     };
     rc = server_new(&o, &n->server);
     if (rc != 0)

@@ -131,6 +131,17 @@ act_persist(struct node *n, const struct role_action *a)
         PANIC("the role's state cannot be made durable: %s", diag_last()->message);
 }
 
+/* Clients hear that this node takes writes once it shows all that was committed before: not before
+ * the gate has let that through. */
+void
+node_promote(struct node *n)
+{
+    if (!n->is_promoting || !engine_is_open(n->engine))
+        return;
+    n->is_promoting = false;
+    server_promoted(n->server);
+}
+
 static void
 act_open(struct node *n, const struct role_action *a)
 {
@@ -148,7 +159,8 @@ act_open(struct node *n, const struct role_action *a)
     node_tell_log(n);
     if (rc == 0) {
         sql_engine_role_changed(n->sql);
-        server_promoted(n->server);
+        n->is_promoting = true;
+        node_promote(n);
     }
     role_on_opened(n->role, env_boot_ns(n->env), a->ticket, rc, &n->pending);
     node_peers_greet(n);

@@ -165,6 +165,7 @@ tell_report(struct node *n, struct writer *w)
     line(w, "k=%u", r->k);
     line(w, "list=%u", register_list_count(r));
     line(w, "visible_scn=%" PRIu64, engine_visible_scn(n->engine));
+    line(w, "writes=%d", engine_is_open(n->engine));
     line(w, "end_lsn=%" PRIu64, end.lsn.v);
     line(w, "applied_lsn=%" PRIu64, engine_applied(n->engine).v);
     tell_history(n, w);

@@ -64,6 +64,7 @@ node_gate_set(struct node *n, const struct gate_state *state, struct lsn *acknow
     env_mutex_unlock(&n->gate.mutex);
     if (lsn.v != 0)
         engine_publish(n->engine, lsn);
+    node_promote(n);
 }
 
 void
@@ -77,4 +78,5 @@ node_gate_acks(struct node *n)
     env_mutex_unlock(&n->gate.mutex);
     if (lsn.v != 0)
         engine_publish(n->engine, lsn);
+    node_promote(n);
 }

@@ -129,6 +129,7 @@ struct node {
     struct server *server;
     struct visible_watch watch, pointer_watch;
     struct node_gate gate;
+    bool is_promoting; /* sessions have not been told yet that this node takes writes */
     struct destinations *destinations; /* any thread */
     struct ship_key key;
 
@@ -234,6 +235,7 @@ void node_gate_init(struct node *n);
 void node_gate_fini(struct node *n);
 void node_gate_set(struct node *n, const struct gate_state *state, struct lsn *acknowledged);
 void node_gate_acks(struct node *n); /* acknowledgements have come */
+void node_promote(struct node *n);   /* if it is time: on the guard's thread; parks */
 /* node_view.c: what SQL shows of the node. */
 void node_fill_view(struct node *n, struct sql_node *out);
 void node_publish_status(struct node *n);

@@ -390,6 +390,7 @@ node_peers_main(void *arg)
                 send_hello(n, &n->peers[i]);
         node_receiver_keep(n);
         node_move_keep(n);
+        node_promote(n);
         if (!n->stopping)
             (void)fiber_queue_wait_us(&n->peer_work, PEERS_TICK_US);
     }

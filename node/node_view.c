@@ -46,7 +46,7 @@ view_database(void *arg, struct sql_node_database *out)
     memset(out, 0, sizeof *out);
     env_mutex_lock(&n->state_mutex);
     is_primary = n->status.is_primary;
-    open = n->status.state == ROLE_OPEN;
+    open = n->status.state == ROLE_OPEN && engine_is_open(n->engine);
     follows = n->status.follow == ROLE_FOLLOW_LIVE;
     primary = register_member(&n->shown, n->shown.primary);
     snprintf(out->primary_name, sizeof out->primary_name, "%s",

@@ -295,7 +295,7 @@ int role_move_member(struct role *r, uint64_t now_ns, member_id_t id, const char
                      const char *sql, struct role_actions *out);
 MUST_CHECK
 int role_drop_member(struct role *r, uint64_t now_ns, member_id_t id, struct role_actions *out);
-/* On a node that is held: let it cut. */
+/* On a node that is held: let it cut. ERR_AGAIN while it knows of no primary but itself. */
 MUST_CHECK
 int role_reinstate(struct role *r, uint64_t now_ns, struct role_actions *out);
 

@@ -316,9 +316,10 @@ int
 role_reinstate(struct role *r, uint64_t now, struct role_actions *out)
 {
     (void)now;
+    if (role_reigns(r))
+        return DIAG(ERR_ROLE, "this node is the primary: there is nothing to reinstate");
     if (r->state != ROLE_MOUNTED || r->d.reg.primary == r->config.self)
-        return DIAG(ERR_ROLE, "this node is %s: there is nothing to reinstate",
-                    role_reigns(r) ? "the primary" : "not following anybody");
+        return DIAG(ERR_AGAIN, "this node has not heard of another primary than itself");
     r->following.overridden = true;
     if (r->follow == ROLE_FOLLOW_HELD && r->following.is_lost)
         base_copy(r, "an operator gave up what is not in", out);

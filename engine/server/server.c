@@ -58,7 +58,6 @@ server_new(const struct server_options *o, struct server **out)
         s->listeners[i].address = xstrdup(o->listen[i]);
         s->listeners[i].is_remote = !is_local_address(o->listen[i]);
     }
-    atomic_store(&s->is_standby, o->is_standby);
     env_random(o->env, s->mock_secret, sizeof s->mock_secret);
     *out = s;
     return 0;
@@ -259,7 +258,6 @@ change_role(struct server *s, bool is_standby)
 {
     struct drain *drains = xcalloc((size_t)s->o.workers, sizeof *drains);
 
-    atomic_store(&s->is_standby, is_standby);
     for (int i = 0; i < s->o.workers; i++)
         worker_role_changed(&s->workers[i], is_standby, &drains[i]);
     for (int i = 0; i < s->o.workers; i++)

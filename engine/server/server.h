@@ -62,7 +62,6 @@ struct server_options {
     struct budget *budget; /* large messages are charged to it; NULL: not limited */
     uint32_t statement_timeout_ms, idle_in_transaction_timeout_ms; /* sessions' defaults; 0: none */
     const char *version; /* server_version; NULL: "15.0 (Redoubt 0.1)" */
-    bool is_standby;     /* in_hot_standby at the start */
 };
 
 /* Copies what it keeps; port, log, budget, env stay the caller's. ERR_CONFIG_FILE for a combination
@@ -91,7 +90,8 @@ void server_visible_cb(void *arg, scn_t visible); /* arg: the server */
  * and default_transaction_read_only anew. Returns when no such session is left on any worker. From
  * a plain thread, after the engine has stopped writing. */
 void server_demoted(struct server *s);
-/* The node is primary now: sessions stay, parameters are reported anew. From a plain thread. */
+/* The node is primary now, and its port says so: sessions stay, parameters are reported anew.
+ * Parks, or from a plain thread. */
 void server_promoted(struct server *s);
 
 struct server_figures {

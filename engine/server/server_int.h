@@ -240,7 +240,7 @@ struct server {
     struct completion accept_stop;
     bool started;
     uint8_t mock_secret[SCRAM_KEY_SIZE];
-    _Atomic bool is_standby, stopping;
+    _Atomic bool stopping;
     _Atomic int ready_count; /* authenticated sessions */
     _Atomic uint64_t connections;
 };

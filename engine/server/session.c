@@ -269,7 +269,7 @@ session_report_role(struct session *s)
 
     s->role_changed = false;
     proto_put_parameter(&s->client.out, "in_hot_standby",
-                        atomic_load(&server->is_standby) ? "on" : "off");
+                        server->o.port->ops->is_standby(server->o.port->arg) ? "on" : "off");
     server->o.port->ops->role_changed(s->sql);
 }
 

@@ -58,7 +58,7 @@ put_parameters(struct session *s)
         { "client_encoding", is_sql_ascii(p) ? "SQL_ASCII" : "UTF8" },
         { "application_name", p->application_name != NULL ? p->application_name : "" },
         { "default_transaction_read_only", "off" },
-        { "in_hot_standby", atomic_load(&server->is_standby) ? "on" : "off" },
+        { "in_hot_standby", server->o.port->ops->is_standby(server->o.port->arg) ? "on" : "off" },
         { "is_superuser", s->is_superuser ? "on" : "off" },
         { "session_authorization", p->user },
         { "DateStyle", "ISO, MDY" },

@@ -74,6 +74,14 @@ port_all_roles_have_password(void *arg, bool *yes)
     return rc;
 }
 
+static bool
+port_is_standby(void *arg)
+{
+    const struct sql_engine *q = arg;
+
+    return !engine_is_open(q->engine);
+}
+
 /* ---- opening -----------------------------------------------------------------------------------
  */
 
@@ -405,6 +413,7 @@ port_role_changed(struct sql_session *s)
 const struct sql_port_ops sess_port_ops = {
     .role_lookup = port_role_lookup,
     .all_roles_have_password = port_all_roles_have_password,
+    .is_standby = port_is_standby,
     .open = port_open,
     .close = port_close,
     .status = port_status,

@@ -213,11 +213,14 @@ struct sql_bind {
 };
 
 struct sql_port_ops {
-    /* The three that have no session. For an unknown role: 0 with exists false. May park. */
+    /* The four that have no session. For an unknown role: 0 with exists false. May park. */
     int (*role_lookup)(void *arg, const char *role, struct sql_role *out);
     /* Whether each role that may log in has a password: asked before listening beyond this machine.
      * Blocks or parks. */
     int (*all_roles_have_password)(void *arg, bool *yes);
+    /* For in_hot_standby: the member is no primary, or one that does not yet show all that was
+     * committed before it opened. From any thread; does not park. */
+    bool (*is_standby)(void *arg);
     /* Opens a session for a user who has been authenticated: unknown database (3D000), a bad
      * setting, a member that does not take sessions now (57P03). SQL reports (parameter_status)
      * what differs from or adds to the server's list: TimeZone, DateStyle, IntervalStyle,
@@ -259,7 +262,7 @@ struct sql_port_ops {
 
 struct sql_port {
     const struct sql_port_ops *ops;
-    void *arg; /* for the first three */
+    void *arg; /* for the first four */
 };
 
 #endif

@@ -340,6 +340,14 @@ echo_all_have_password(void *arg, bool *yes)
     return 0;
 }
 
+static bool
+echo_is_standby(void *arg)
+{
+    struct echo *e = arg;
+
+    return atomic_load(&e->is_standby);
+}
+
 static int
 echo_open(void *arg, const struct sql_open *o, struct sql_session **out)
 {
@@ -531,6 +539,7 @@ echo_role_changed(struct sql_session *s)
 static const struct sql_port_ops echo_ops = {
     .role_lookup = echo_role_lookup,
     .all_roles_have_password = echo_all_have_password,
+    .is_standby = echo_is_standby,
     .open = echo_open,
     .close = echo_close,
     .status = echo_status,

@@ -30,6 +30,7 @@
 struct echo {
     struct sql_port port;
     bool all_have_password;
+    _Atomic bool is_standby;
     _Atomic int open_count, sleeping_count;
     _Atomic uint64_t newest; /* incarnation << 40 | SCN */
 };

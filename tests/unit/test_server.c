@@ -438,6 +438,7 @@ START_TEST(test_demotion)
     wire_put_query(&sleeper, "sleep");
     wire_send(&sleeper);
     wait_sleeping(1);
+    atomic_store(&fx.echo.is_standby, true);
     server_demoted(fx.server);
     ck_assert_str_eq(answers(&writer, 1), "E[57P01] EOF");
     ck_assert_str_eq(answers(&sleeper, 1), "E[57P01] EOF");
@@ -446,6 +447,7 @@ START_TEST(test_demotion)
     wire_send(&reader);
     wire_transcript(&reader, 'Z', 1, true, fx.text, sizeof fx.text);
     ck_assert_str_eq(fx.text, "S[in_hot_standby=on] T D[on] C[echo] Z[I] ");
+    atomic_store(&fx.echo.is_standby, false);
     server_promoted(fx.server);
     wire_put_query(&reader, "echo on");
     wire_send(&reader);
