@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "backup/backup_int.h"
 #include "engine/base/env.h"
@@ -27,10 +28,23 @@ struct restore {
 /* ---- the target ---------------------------------------------------------------------------------
  */
 
+/* "2026-11-30 00:12:33Z" */
+static const char *
+time_words(uint64_t us, char out[32])
+{
+    time_t t = (time_t)(us / 1000000);
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+        snprintf(out, 32, "%" PRIu64 " us", us);
+    return out;
+}
+
 int
 restore_check(const struct backup *b, const struct restore_target *t,
               const struct restore_reach *reach)
 {
+    char first[32], last[32];
     int rc = 0;
 
     if (t->has_scn && (t->scn < b->horizon || t->scn > reach->scn))
@@ -40,8 +54,9 @@ restore_check(const struct backup *b, const struct restore_target *t,
     if (rc == 0)
         return 0;
     diag_detail("The backup and the redo given reach from SCN %" PRIu64 " to SCN %" PRIu64
-                ", %" PRIu64 " to %" PRIu64 " seconds since 1970.",
-                b->horizon, reach->scn, b->horizon_time_us / 1000000, reach->time_us / 1000000);
+                ", %s to %s.",
+                b->horizon, reach->scn, time_words(b->horizon_time_us, first),
+                time_words(reach->time_us, last));
     diag_hint("Later moments need the redo since: --redo FOLDER, or --at a live member.");
     return rc;
 }
@@ -73,6 +88,7 @@ struct folder_copy {
     struct env *env;
     const char *from;
     char to[BACKUP_FULL_MAX];
+    bool found;
 };
 
 static int
@@ -83,6 +99,7 @@ copy_redo_file(void *arg, const char *name)
 
     snprintf(from, sizeof from, "%s/%s", c->from, name);
     snprintf(to, sizeof to, "%s/%s", c->to, name);
+    c->found |= strncmp(name, "redo-", 5) == 0;
     return env_is_dir(c->env, from) ? 0 : backup_copy_file(c->env, from, to);
 }
 
@@ -120,6 +137,10 @@ open_copy(const struct restore_options *o, struct folder_copy *c, struct redo **
         rc = env_mkdir(o->env, c->to);
     if (rc == 0)
         rc = env_list_dir(o->env, c->from, copy_redo_file, c);
+    if (rc == 0 && !c->found) {
+        rc = DIAG(ERR_NO_FILE, "%s holds no redo files", c->from);
+        diag_hint("A member's redo is in its folder redo, or in its archive.");
+    }
     return rc == 0 ? redo_open(&ro, out) : rc;
 }
 
@@ -296,18 +317,30 @@ restore_begin(const struct restore_options *o, struct restore **out)
 static void
 put_identity(struct restore *r, struct manifest_edit *e)
 {
-    const struct backup *b = r->o.backup;
-    struct writer w;
     uint8_t id[8];
 
     store_u64(id, r->o.database_id);
     manifest_put(e, MANIFEST_DATABASE, slice(NULL, 0), slice(id, sizeof id));
+}
+
+/* Known once the target's SCN is. */
+static int
+put_parent(struct restore *r, scn_t scn)
+{
+    struct manifest *m;
+    struct writer w;
+    int rc = manifest_open(r->o.env, r->o.to, &m);
+
+    if (rc != 0)
+        return rc;
     wr_init(&w, 0);
-    wr_u64(&w, b->database_id);
+    wr_u64(&w, r->o.backup->database_id);
     wr_u32(&w, r->at.inc);
-    wr_u64(&w, r->o.target.has_scn ? r->o.target.scn : r->at.scn);
-    manifest_edit_blob(e, "parent", 1, wr_view(&w));
+    wr_u64(&w, scn);
+    rc = manifest_put_blob(m, "parent", 1, wr_view(&w));
     wr_fini(&w);
+    manifest_close(m);
+    return rc;
 }
 
 static void
@@ -401,7 +434,7 @@ restore_finish(struct restore *r, uint64_t reign_id, incarnation_t *inc, scn_t *
         rc = engine_open_write_at(e, *inc, reign_id, *scn);
     }
     engine_close(e);
-    return rc;
+    return rc == 0 ? put_parent(r, *scn) : rc;
 }
 
 void

@@ -1,7 +1,6 @@
 /* redoubt.yaml: what a node is told by its administrator. The schema is one table (conf_schema.c);
  * this struct has one field per key. What belongs to the configuration as a whole (protection
- * mode, members) lives in the role register and is changed by command; the keys under `protect`
- * are only what `redoubt init` starts with.
+ * mode, members) lives in the role register and is changed by command.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONF_CONF_H
@@ -24,8 +23,6 @@ struct conf_list {
 
 enum conf_log_level { CONF_LOG_DEBUG, CONF_LOG_INFO, CONF_LOG_WARNING, CONF_LOG_ERROR };
 enum conf_auth { CONF_AUTH_TRUST, CONF_AUTH_SCRAM, CONF_AUTH_REJECT };
-enum conf_compress { CONF_COMPRESS_NONE, CONF_COMPRESS_LZ4, CONF_COMPRESS_ZSTD };
-enum conf_protect { CONF_PROTECT_PERFORMANCE, CONF_PROTECT_AVAILABILITY };
 
 /* Sizes are in bytes, times in the unit of the name. */
 struct conf {
@@ -54,11 +51,7 @@ struct conf {
     int64_t retention_time_us;
     int64_t retention_size; /* 0: no cap */
 
-    char *archive_dir;        /* empty: no archive */
-    int64_t archive_compress; /* enum conf_compress */
-
-    int64_t protect_mode; /* enum conf_protect */
-    char *protect_sync;   /* "ANY 1 (B, C)"; empty: none */
+    char *archive_dir; /* empty: no archive */
 
     int64_t log_level;     /* enum conf_log_level */
     char *log_destination; /* "stderr" or a file's path */

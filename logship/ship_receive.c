@@ -10,8 +10,8 @@
 
 enum {
     RECEIVE_STACK = 128 << 10,
-    RECEIVE_IDLE_US = 1000000,
-    RECEIVE_REST_US = 5000, /* between acknowledgements that say nothing new of what is durable */
+    RECEIVE_IDLE_US = 500000, /* then the last acknowledgement is said again: its age is shown */
+    RECEIVE_REST_US = 5000,   /* between acknowledgements that say nothing new of what is durable */
 };
 
 struct ship_receiver {
@@ -94,8 +94,9 @@ send_ack(struct ship_receiver *r)
     struct writer w;
     int rc;
 
-    if (r->stop || (r->has_sent && a.received.v == r->sent.received.v &&
-                    a.durable.v == r->sent.durable.v && a.applied.v == r->sent.applied.v))
+    if (r->stop ||
+        (r->has_sent && a.received.v == r->sent.received.v && a.durable.v == r->sent.durable.v &&
+         a.applied.v == r->sent.applied.v && now < r->sent_ns + RECEIVE_IDLE_US * 1000ull))
         return rest;
     if (r->has_sent && a.durable.v == r->sent.durable.v &&
         now < r->sent_ns + RECEIVE_REST_US * 1000ull)

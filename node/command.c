@@ -89,6 +89,16 @@ command_check_address(const struct command_option *o)
     return DIAG(ERR_USAGE, "%s wants HOST:PORT, not \"%s\"", o->name, o->value);
 }
 
+int
+command_check_addresses(const char *sql, const char *guard)
+{
+    if (strcmp(sql != NULL ? sql : NODE_SQL_DEFAULT, guard != NULL ? guard : NODE_GUARD_DEFAULT) !=
+        0)
+        return 0;
+    return DIAG(ERR_USAGE, "--sql and --guard need different ports, not both %s",
+                sql != NULL ? sql : guard);
+}
+
 struct looking {
     const char *const *allowed;
     char found[OPTION_SIZE];
@@ -141,6 +151,8 @@ command_init(struct env *env, int argc, char **argv)
         rc = command_check_name(o[0].value);
     for (int i = 1; i < 3 && rc == 0; i++)
         rc = command_check_address(&o[i]);
+    if (rc == 0)
+        rc = command_check_addresses(o[1].value, o[2].value);
     if (rc == 0)
         rc = command_check_new(env, dir, NULL);
     if (rc == 0)
@@ -197,5 +209,13 @@ command_dump(struct env *env, int argc, char **argv)
         return manifest_dump(env, path, print_line, NULL);
     if (strstr(name, ".seg") != NULL)
         return segment_dump(env, path, true, print_line, NULL);
-    return redo_dump_file(env, path, true, print_line, NULL);
+    if (strncmp(name, "redo-", 5) == 0)
+        return redo_dump_file(env, path, true, print_line, NULL);
+    if (strncmp(name, "spare-", 6) == 0 && env_exists(env, path)) {
+        printf("%s waits to become a redo file: there is nothing in it\n", path);
+        return 0;
+    }
+    if (env_exists(env, path))
+        return DIAG(ERR_USAGE, "%s is neither called redo-…, nor ….seg, manifest or backup", path);
+    return DIAG(ERR_NO_FILE, "there is no file %s", path);
 }

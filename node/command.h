@@ -58,6 +58,9 @@ MUST_CHECK
 int command_check_name(const char *name);
 MUST_CHECK
 int command_check_address(const struct command_option *o);
+/* Those of one node differ; NULL: the defaults. */
+MUST_CHECK
+int command_check_addresses(const char *sql, const char *guard);
 /* The folder is not there, or holds nothing but files of those names (NULL: none; ends with NULL).
  * ERR_FILE_EXISTS, saying what is there. */
 MUST_CHECK

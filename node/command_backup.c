@@ -148,7 +148,7 @@ static int
 parse_time(const char *text, uint64_t *us)
 {
     struct tm tm = { .tm_isdst = -1 };
-    const char *rest = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+    const char *rest = strptime(text, "%Y-%m-%d %H:%M:%S", &tm), *day;
     char *end;
     double seconds = 0;
     long east;
@@ -158,6 +158,11 @@ parse_time(const char *text, uint64_t *us)
 
     if (rest == NULL)
         rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+    day = strptime(text, "%Y-%m-%d", &tm);
+    if (rest == NULL && day != NULL && *day == '\0') { /* its first moment */
+        tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+        rest = day;
+    }
     if (rest == NULL) {
         seconds = strtod(text, &end);
         if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 1e11))
@@ -366,6 +371,8 @@ check_words(struct restoring *r, const struct command_option *o)
         return DIAG(ERR_USAGE, "give --redo or --at, not both");
     for (int i = 2; i < 4 && rc == 0; i++)
         rc = command_check_address(&o[i]);
+    if (rc == 0)
+        rc = command_check_addresses(r->sql, r->guard);
     if (rc != 0)
         return rc;
     if (o[4].value != NULL) {

@@ -189,9 +189,12 @@ command_join(struct env *env, int argc, char **argv)
         rc = call_open(env, o[1].value, key_of(env, j->dir, o[4].value), &j->call);
     if (rc == 0) {
         j->name = o[0].value;
-        snprintf(j->sql, sizeof j->sql, "%s", o[2].value != NULL ? o[2].value : "127.0.0.1:5433");
+        snprintf(j->sql, sizeof j->sql, "%s", o[2].value != NULL ? o[2].value : NODE_SQL_DEFAULT);
         snprintf(j->guard, sizeof j->guard, "%s",
-                 o[3].value != NULL ? o[3].value : "127.0.0.1:7433");
+                 o[3].value != NULL ? o[3].value : NODE_GUARD_DEFAULT);
+        rc = command_check_addresses(o[2].value, o[3].value);
+    }
+    if (rc == 0) {
         rc = join(j);
     }
     xfree(j);

@@ -27,14 +27,15 @@ enum {
     STOP_WAIT_MS = 120000,
     POLL_MS = 20,
     SHOW_AFTER_MS = 2000,
-    ROLE_WAIT_MS = 5000
+    ROLE_WAIT_MS = 5000,
+    WHAT_SIZE = 80
 };
 
 static void
 show_seconds(const char *what, int ms)
 {
     if (ms >= SHOW_AFTER_MS && ms % 1000 < POLL_MS && isatty(STDERR_FILENO))
-        fprintf(stderr, "\r%s, %d s ", what, ms / 1000);
+        fprintf(stderr, "\r\033[K%s, %d s ", what, ms / 1000);
 }
 
 static void
@@ -158,10 +159,28 @@ child(const char *program, const char *dir, int notify)
     _exit(127);
 }
 
+/* Takes whole lines of progress off the front of what it said; the last one stays in `what`. */
+static size_t
+take_progress(char *text, size_t size, char what[WHAT_SIZE])
+{
+    unsigned long long bytes, total;
+    char *end;
+
+    while (strncmp(text, "recovering ", 11) == 0 && (end = strchr(text, '\n')) != NULL) {
+        if (sscanf(text, "recovering %llu %llu", &bytes, &total) == 2)
+            snprintf(what, WHAT_SIZE, "recovering: %llu of %llu MiB of redo", bytes >> 20,
+                     total >> 20);
+        size -= (size_t)(end + 1 - text);
+        memmove(text, end + 1, size + 1);
+    }
+    return size;
+}
+
 /* What it says until it serves or ends; "" when it ended without a word. */
 static void
 listen_to(int fd, char text[TEXT_SIZE])
 {
+    char what[WHAT_SIZE] = "starting";
     size_t size = 0;
     int ms = 0;
 
@@ -171,7 +190,7 @@ listen_to(int fd, char text[TEXT_SIZE])
 
         if (poll(&p, 1, POLL_MS) == 0) { /* banned-ok: a pipe with a child */
             ms += POLL_MS;
-            show_seconds("recovering and starting", ms);
+            show_seconds(what, ms);
             continue;
         }
         n = read(fd, text + size, TEXT_SIZE - 1 - size); /* banned-ok: a pipe with a child */
@@ -181,6 +200,7 @@ listen_to(int fd, char text[TEXT_SIZE])
             break;
         size += (size_t)n;
         text[size] = '\0';
+        size = take_progress(text, size, what);
         if (strncmp(text, "ready\n", 6) == 0)
             break;
     }

@@ -109,6 +109,7 @@ static void
 state_words(const struct told *t, const struct figures *f, char out[VALUE_MAX])
 {
     char role[VALUE_MAX], state[VALUE_MAX], follow[VALUE_MAX], sync[VALUE_MAX], reseed[VALUE_MAX];
+    char linked[VALUE_MAX];
     uint64_t done, total;
 
     value(t, "role", role);
@@ -116,6 +117,7 @@ state_words(const struct told *t, const struct figures *f, char out[VALUE_MAX])
     value(t, "follow", follow);
     value(t, "sync", sync);
     value(t, "reseed", reseed);
+    value(t, "linked", linked);
     if (!t->reached)
         snprintf(out, VALUE_MAX, "does not answer%s",
                  f->known && f->redo_lost != 0 ? ", needs reseed" : "");
@@ -124,6 +126,8 @@ state_words(const struct told *t, const struct figures *f, char out[VALUE_MAX])
                  (double)total / (1 << 20));
     else if (strcmp(role, "primary") == 0)
         snprintf(out, VALUE_MAX, "%.60s%s%.60s", state, sync[0] != '\0' ? ", " : "", sync);
+    else if (strcmp(linked, "0") == 0 && strcmp(follow, "live") == 0)
+        snprintf(out, VALUE_MAX, "%.60s, no primary reached", state);
     else
         snprintf(out, VALUE_MAX, "%.60s, follows: %.60s", state, follow);
 }
@@ -305,6 +309,9 @@ print_member(const struct told *t, const struct told *primary)
         value(t, numbers[i], text);
         print_number(numbers[i], text[0] != '\0', strtoull(text, NULL, 10));
     }
+    value(t, "linked", text);
+    if (text[0] != '\0')
+        printf(", \"linked\": %s", strcmp(text, "1") == 0 ? "true" : "false");
     value(t, "reseed", text);
     if (sscanf(text, "%" SCNu64 "\t%" SCNu64, &done, &total) == 2) {
         print_number("reseed_bytes", true, done);

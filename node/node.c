@@ -109,7 +109,7 @@ node_init(struct env *env, const char *dir, const char *name, const char *sql, c
  * -------------------------------------------------------------------------------------- */
 
 static int
-open_engine(struct node *n)
+open_engine(struct node *n, const struct node_options *options)
 {
     const struct conf *c = n->conf;
     struct engine_options o = {
@@ -124,8 +124,14 @@ open_engine(struct node *n)
         .archive_dir = c->archive_dir[0] != '\0' ? c->archive_dir : NULL,
         .retention_us = (uint64_t)c->retention_time_us,
         .retention_bytes = (uint64_t)c->retention_size,
+        .progress = options != NULL ? options->progress : NULL,
+        .progress_arg = options != NULL ? options->progress_arg : NULL,
     };
-    int rc = engine_mount(&o, &n->engine);
+    int rc;
+
+    if (options != NULL && options->memtable_bytes != 0)
+        o.memtable_bytes = (size_t)options->memtable_bytes;
+    rc = engine_mount(&o, &n->engine);
 
     if (rc != 0)
         return rc;
@@ -312,7 +318,7 @@ open_log(struct node *n)
 }
 
 int
-node_open(struct env *env, const char *dir, struct node **out)
+node_open(struct env *env, const char *dir, const struct node_options *options, struct node **out)
 {
     struct node *n = xcalloc(1, sizeof *n);
     char path[NODE_PATH_MAX];
@@ -339,7 +345,7 @@ node_open(struct env *env, const char *dir, struct node **out)
     if (rc == 0)
         rc = node_reseed_install(env, dir);
     if (rc == 0)
-        rc = open_engine(n);
+        rc = open_engine(n, options);
     if (rc == 0)
         rc = open_sql(n);
     if (rc == 0)

@@ -34,10 +34,20 @@ MUST_CHECK
 int node_write_files(struct env *env, const char *dir, const char *name, const char *sql,
                      const char *guard, const struct ship_key *key);
 
+#define NODE_SQL_DEFAULT   "127.0.0.1:5433"
+#define NODE_GUARD_DEFAULT "127.0.0.1:7433"
+
+struct node_options {
+    void (*progress)(void *arg, uint64_t bytes, uint64_t total); /* of the recovery; or NULL */
+    void *progress_arg;
+    uint64_t memtable_bytes; /* tests: less than redoubt.yaml may say; 0: what it says */
+};
+
 /* Reads DIR/redoubt.yaml, recovers the database, starts everything. Returns once the SQL server
- * listens; the role is taken by itself. Blocks. */
+ * listens; the role is taken by itself. Blocks. options: or NULL. */
 MUST_CHECK
-int node_open(struct env *env, const char *dir, struct node **out);
+int node_open(struct env *env, const char *dir, const struct node_options *options,
+              struct node **out);
 void node_close(struct node *n); /* blocks; NULL allowed */
 
 /* A base copy was taken over the node's own database and waits to be installed: whoever runs the

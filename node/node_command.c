@@ -155,6 +155,7 @@ tell_report(struct node *n, struct writer *w)
     line(w, "state=%s", role_state_name(s.state));
     line(w, "follow=%s", role_follow_name(s.follow));
     line(w, "sync=%s", s.state == ROLE_OPEN ? role_sync_name(s.sync) : "");
+    line(w, "linked=%s", s.is_primary ? "" : node_is_linked(n) ? "1" : "0");
     line(w, "synchronized=%d", r->synchronized);
     line(w, "primary=%s", name_of(r, r->primary));
     line(w, "incarnation=%u", s.inc);

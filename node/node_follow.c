@@ -219,10 +219,16 @@ task_cut(struct node *n, const struct role_action *a)
 {
     struct node_peer *p = node_peer(n, role_durable_state(n->role)->reg.primary);
     struct cut_job j = { n, p != NULL ? &p->lineage : NULL, a->inc, n->task.fork };
+    scn_t had = engine_newest_scn(n->engine);
     int rc = p == NULL || !p->has_hello || n->task.fork_inc != a->inc
                  ? DIAG(ERR_AGAIN, "the connection with the primary is gone")
                  : job_run(n->jobs, cut, &j);
 
+    if (rc == 0 && had > j.at.scn)
+        log_warning(n->log,
+                    "SCN %" PRIu64 " to %" PRIu64 " are not in incarnation %u: they are kept as an "
+                    "orphan branch (redoubt branches)",
+                    j.at.scn + 1, had, a->inc);
     if (rc != 0)
         log_diag(n->log, LOG_WARNING, "following incarnation %u", a->inc);
     else

@@ -166,6 +166,7 @@ struct node {
     struct node_heard heard[NODE_HEARD_MAX];
     uint32_t heard_next;
     struct lsn shown_end; /* of the own log */
+    bool shown_linked;    /* with the primary */
     bool ready;
 };
 
@@ -179,6 +180,7 @@ void node_peers_start(struct node *n);
 void node_peers_main(void *arg);      /* a fiber: dials, greets, keeps the receiver */
 void node_peers_stop(struct node *n); /* parks until all fibers of links have ended */
 struct node_peer *node_peer(struct node *n, member_id_t id);  /* or NULL */
+bool node_is_linked(struct node *n);                          /* with the primary */
 const char *node_member_name(struct node *n, member_id_t id); /* for messages */
 void node_peers_greet(struct node *n);                        /* HELLO to all, soon */
 void node_peers_changed(struct node *n);                      /* the register may name others now */

@@ -38,6 +38,14 @@ node_peer(struct node *n, member_id_t id)
     return NULL;
 }
 
+bool
+node_is_linked(struct node *n)
+{
+    struct node_peer *p = node_peer(n, role_durable_state(n->role)->reg.primary);
+
+    return p != NULL && p->link != NULL;
+}
+
 const char *
 node_member_name(struct node *n, member_id_t id)
 {

@@ -17,6 +17,7 @@ node_publish_status(struct node *n)
     if (register_key_cmp(reg->key, n->shown.key) != 0 || n->shown.database_id == 0)
         n->shown = *reg;
     n->shown_end = role_log_now(n->role).end;
+    n->shown_linked = node_is_linked(n);
     n->ready = n->status.state == ROLE_OPEN || n->status.follow == ROLE_FOLLOW_LIVE;
     env_cond_broadcast(&n->state_changed);
     env_mutex_unlock(&n->state_mutex);
@@ -79,7 +80,7 @@ view_own_stat(struct node *n, int index, struct sql_node_stat *out)
     env_mutex_lock(&n->state_mutex);
     last = &n->heard[(n->heard_next + NODE_HEARD_MAX - 1) % NODE_HEARD_MAX];
     snprintf(out->state, sizeof out->state, "%s",
-             n->status.follow == ROLE_FOLLOW_LIVE ? "FOLLOWING" : "ABSENT");
+             n->status.follow == ROLE_FOLLOW_LIVE && n->shown_linked ? "FOLLOWING" : "ABSENT");
     if (!apply && lsn_lt(at, n->shown_end))
         at = n->shown_end;
     for (int i = 0; i < NODE_HEARD_MAX; i++)

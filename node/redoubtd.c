@@ -1,6 +1,7 @@
 /* redoubtd DIR: one node, in the foreground. SIGTERM or SIGINT ends it cleanly.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
@@ -61,7 +62,19 @@ tune_allocator(void)
     mallopt(M_TOP_PAD, 512 << 10);
 }
 
-/* `redoubt start` listens: "ready", or why not. Once. */
+/* `redoubt start` listens: how far recovery is. */
+static void
+notify_progress(void *arg, uint64_t bytes, uint64_t total)
+{
+    const char *number = getenv("REDOUBT_NOTIFY_FD");
+    int fd = number != NULL ? atoi(number) : -1;
+
+    (void)arg;
+    if (fd >= 3)
+        dprintf(fd, "recovering %" PRIu64 " %" PRIu64 "\n", bytes, total);
+}
+
+/* And in the end: "ready", or why not. Once. */
 static void
 notify(const char *message, const char *detail, const char *hint)
 {
@@ -139,7 +152,7 @@ serve(struct env *env, const char *dir, struct node *node, const sigset_t *set)
             node_close(node);
             if (caught > 0)
                 return 0;
-            rc = node_open(env, dir, &node);
+            rc = node_open(env, dir, NULL, &node);
             if (rc != 0) {
                 print_error("cannot start again");
                 return rc;
@@ -151,6 +164,7 @@ serve(struct env *env, const char *dir, struct node *node, const sigset_t *set)
 int
 main(int argc, char **argv)
 {
+    const struct node_options options = { .progress = notify_progress };
     struct env *env;
     struct node *node;
     sigset_t set;
@@ -172,7 +186,7 @@ main(int argc, char **argv)
     env = env_posix_new();
     rc = check_key(argv[1]);
     if (rc == 0)
-        rc = node_open(env, argv[1], &node);
+        rc = node_open(env, argv[1], &options, &node);
     if (rc != 0) {
         print_error("cannot start");
         env_free(env);

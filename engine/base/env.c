@@ -224,12 +224,20 @@ env_make_dir(struct env *env, const char *path)
 {
     char parent[512] = ".";
     const char *slash = strrchr(path, '/');
-    int rc = env_is_dir(env, path) ? 0 : env_mkdir(env, path);
+    int rc = 0;
 
-    if (rc != 0)
-        return rc;
+    while (slash != NULL && slash > path && slash[1] == '\0') /* "a/b/" */
+        slash = memrchr(path, '/', (size_t)(slash - path));
     if (slash != NULL)
         snprintf(parent, sizeof parent, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (env_is_dir(env, path))
+        return 0;
+    if (!env_is_dir(env, parent))
+        rc = env_make_dir(env, parent);
+    if (rc == 0)
+        rc = env_mkdir(env, path);
+    if (rc != 0)
+        return rc;
     return env_sync_dir(env, parent);
 }
 

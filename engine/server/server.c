@@ -145,8 +145,8 @@ check_passwords(struct server *s)
                   "will not listen on \"%s\": a role that may log in has no "
                   "password",
                   s->listeners[i].address);
-        diag_hint("Listen on 127.0.0.1, or set a password for each role: ALTER ROLE name PASSWORD "
-                  "'...'.");
+        diag_hint("Listen on 127.0.0.1 first, and set a password for each role: ALTER ROLE name "
+                  "PASSWORD '...'.");
         return rc;
     }
     return 0;

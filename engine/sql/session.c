@@ -70,6 +70,8 @@ port_all_roles_have_password(void *arg, bool *yes)
 
     if (rc == 0)
         rc = cat_all_roles_have_password(q->catalog, b.txn, yes);
+    if (engine_incarnation(q->engine) == 0) /* never open: its first role is about to be made */
+        *yes = false;
     brief_end(&b);
     return rc;
 }

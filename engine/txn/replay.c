@@ -276,9 +276,26 @@ has_no_redo(struct engine *e, incarnation_t inc)
     return redo_end(e->redo, inc, &end) == ERR_NOT_FOUND && !begun_has(e, inc);
 }
 
+enum { PROGRESS_STEP = 4 << 20 };
+
+/* Every few megabytes. */
+static void
+show_progress(struct engine *e, incarnation_t inc, struct lsn start, struct lsn at,
+              struct lsn *shown)
+{
+    struct redo_pos end;
+
+    if (e->options.progress == NULL || at.v - shown->v < PROGRESS_STEP ||
+        redo_end(e->redo, inc, &end) != 0)
+        return;
+    *shown = at;
+    e->options.progress(e->options.progress_arg, at.v - start.v, end.lsn.v - start.v);
+}
+
 static int
 recover_incarnation(struct engine *e, incarnation_t inc, struct lsn from, struct lsn low)
 {
+    struct lsn start = lsn_lt(low, from) ? low : from, shown = start;
     struct redo_cursor *c;
     struct redo_record rec;
     int rc;
@@ -289,12 +306,13 @@ recover_incarnation(struct engine *e, incarnation_t inc, struct lsn from, struct
         lsm_replay_end(e->lsm, inc, from);
         return 0;
     }
-    rc = redo_cursor_open(e->redo, inc, lsn_lt(low, from) ? low : from, &c);
+    rc = redo_cursor_open(e->redo, inc, start, &c);
     if (rc != 0)
         return rc;
     while ((rc = redo_cursor_next(c, &rec)) == 0) {
         follow_set_floor(e, lsn_lt(rec.lsn, from) ? from : rec.lsn);
         atomic_store_explicit(&e->dispatched_lsn, rec.end_lsn.v, memory_order_release);
+        show_progress(e, inc, start, rec.end_lsn, &shown);
         if (rec.inc != inc)
             continue; /* of an ancestor: read in its own turn */
         rc = recover_record(e, &rec, from);

@@ -99,7 +99,7 @@ seed_conf(struct fuzz_seeds *to)
         "1.5h",
         "[::1]:7433",
         "name: A\nsql:\n  listen: [127.0.0.1:5433, \"[::1]:1\"]\n  auth:\n    remote: scram\n",
-        "name: A\nmemory:\n  cache: 64MB\nretention:\n  time: 1h\nprotect:\n  mode: availability\n"
+        "name: A\nmemory:\n  cache: 64MB\nretention:\n  time: 1h\nredo.ring: 8MB\n"
         "  sync: ANY 1 (B, C)\n",
         "name: &a A\nlog: {level: *a, destination: stderr}\n--- x\n",
     };

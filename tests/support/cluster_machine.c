@@ -33,6 +33,8 @@ put_file(struct env *env, const char *path, const void *data, size_t size)
     return rc;
 }
 
+static const struct node_options small = { .memtable_bytes = 1 << 20 };
+
 /* Small figures, so that what is rare is common. */
 static int
 put_conf(struct cluster_node *n, const char *host)
@@ -42,7 +44,7 @@ put_conf(struct cluster_node *n, const char *host)
                         "name: %s\n"
                         "sql: { listen: [\"%s:5433\"], workers: 2 }\n"
                         "guard: { listen: [\"%s:7433\"], heartbeat: 100ms, net_timeout: 1s }\n"
-                        "memory: { cache: 1MB, memtables: 1MB, query: 32MB }\n"
+                        "memory: { cache: 1MB, query: 32MB }\n"
                         "redo: { ring: 1MB, file_size: 1MB, keep: 256MB }\n",
                         n->name, host, n->name);
 
@@ -81,7 +83,7 @@ node_th_main(void *arg)
     struct cluster_node *n = arg;
     struct node *node;
 
-    while (!n->want_stop && !failed(n, node_open(n->env, DIR, &node))) {
+    while (!n->want_stop && !failed(n, node_open(n->env, DIR, &small, &node))) {
         n->node = node;
         while (!n->want_stop && !node_wants_reopen(node))
             env_sleep_us(n->env, STOP_POLL_US);
@@ -128,7 +130,7 @@ init_th_main(void *arg)
 
     snprintf(guard, sizeof guard, "%s:7433", n->name);
     if (failed(n, node_init(n->env, DIR, n->name, NULL, guard)) || failed(n, take_key(n)) ||
-        failed(n, put_conf(n, "127.0.0.1")) || failed(n, node_open(n->env, DIR, &node)))
+        failed(n, put_conf(n, "127.0.0.1")) || failed(n, node_open(n->env, DIR, &small, &node)))
         return;
     n->node = node;
     if (!node_wait_ready(node, READY_US))

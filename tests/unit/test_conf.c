@@ -47,7 +47,6 @@ START_TEST(test_defaults)
     ck_assert_int_eq(c->redo_file_size, 64 << 20);
     ck_assert_int_eq(c->retention_time_us, INT64_C(3600000000));
     ck_assert_int_eq(c->log_level, CONF_LOG_INFO);
-    ck_assert_int_eq(c->archive_compress, CONF_COMPRESS_ZSTD);
     ck_assert_str_eq(c->archive_dir, "");
     conf_free(c);
 }
@@ -66,7 +65,6 @@ START_TEST(test_values)
                           "memory:\n"
                           "archive:\n"
                           "  dir: /var/lib/redo\n"
-                          "  compress: lz4\n"
                           "retention: {time: 7d, size: 10GB}\n"
                           "redo:\n  ring: 33554432\n");
 
@@ -79,7 +77,6 @@ START_TEST(test_values)
     ck_assert_str_eq(c->guard_listen.items[0], "db1.example.com:7433");
     ck_assert_int_eq(c->guard_heartbeat_ms, 1000);
     ck_assert_str_eq(c->archive_dir, "/var/lib/redo");
-    ck_assert_int_eq(c->archive_compress, CONF_COMPRESS_LZ4);
     ck_assert_int_eq(c->retention_time_us, INT64_C(604800000000));
     ck_assert_int_eq(c->retention_size, INT64_C(10) << 30);
     ck_assert_int_eq(c->redo_ring, 32 << 20);
@@ -95,6 +92,8 @@ START_TEST(test_errors)
     ck_assert_str_eq(diag_last()->hint, "Perhaps \"sql.max_connections\" is meant.");
     bad("name: A\nzzz: 1\n", "f.yaml:2: unknown key \"zzz\"");
     ck_assert_str_eq(diag_last()->hint, "");
+    bad("name: A\nmemory:\n  memtables: 4MB\n",
+        "f.yaml:3: memory.memtables: expected a size such as 64MB, from 8MB to 64TB, not \"4MB\"");
     /* CONF-4 */
     bad("name: A\n\nname: B\n", "f.yaml:3: name: given twice, first in line 1");
     bad("name: A\nsql: {workers: 1}\nsql.workers: 2\n",
