@@ -458,6 +458,7 @@ role_on_tick(struct role *r, uint64_t now, struct role_actions *out)
         role_office_tick(r, now, out);
         role_handover_tick(r, now, out);
     } else if (r->state != ROLE_MOUNTED) {
+        role_handover_tick(r, now, out);
         role_elect_tick(r, now, out);
     } else if (r->d.reg.primary != r->config.self) {
         role_follow_tick(r, now, out);
@@ -487,7 +488,7 @@ role_next_tick_ns(const struct role *r)
     if (r->state == ROLE_OPEN)
         return sooner(t, sooner(o->next_heartbeat_ns, o->next_record_ns));
     if (r->state != ROLE_MOUNTED)
-        return sooner(r->elect.next_ns, r->elect.deadline_ns);
+        return sooner(t, sooner(r->elect.next_ns, r->elect.deadline_ns));
     return sooner(t, sooner(r->following.retry_ns, r->restart_at_ns));
 }
 
@@ -549,9 +550,15 @@ role_on_message(struct role *r, uint64_t now, const struct role_message *m,
 void
 role_on_link(struct role *r, uint64_t now, member_id_t member, bool up, struct role_actions *out)
 {
-    if (register_member(&r->d.reg, member) != NULL)
-        role_peer(r, member)->down = !up;
+    if (register_member(&r->d.reg, member) != NULL) {
+        struct role_peer *p = role_peer(r, member);
+
+        if (!up && !p->down)
+            p->down_ns = now;
+        p->down = !up;
+    }
     if (!up) {
+        role_handover_on_link_down(r, now, member);
         if (r->heard_primary == member)
             r->heard_primary = 0;
         return;

@@ -20,6 +20,18 @@ phase_move(struct role *r, enum role_handover_phase to)
         r->handover.next_ns = NEVER;
 }
 
+/* FO-43, FO-44: not heard in this life, or its link fell and it was not heard for net_timeout. */
+static bool
+is_lost(const struct role *r, member_id_t target, uint64_t now)
+{
+    const struct role_peer *p = role_peer_find(r, target);
+
+    if (p == NULL || p->heard_ns == 0)
+        return true;
+    return p->down && p->heard_ns <= p->down_ns &&
+           now - p->down_ns >= (uint64_t)r->d.reg.net_timeout_ms * 1000000;
+}
+
 /* ---- the primary ---------------------------------------------------------------------------- */
 
 int
@@ -45,6 +57,8 @@ role_switchover(struct role *r, uint64_t now, member_id_t target, struct role_ac
                             : "Put it there first: redoubt protect availability --sync.");
         return rc;
     }
+    if (is_lost(r, target, now))
+        return DIAG(ERR_ROLE, "\"%s\" does not answer", m->name);
     r->command = ROLE_CMD_SWITCHOVER;
     phase_move(r, HANDOVER_DRAINING);
     r->handover.target = target;
@@ -154,25 +168,62 @@ role_handover_on_register(struct role *r, struct role_actions *out)
     phase_move(r, HANDOVER_NONE);
 }
 
+/* FO-44. The register still names this node; where others agree it is primary again at once. */
+static void
+promised_tick(struct role *r, uint64_t now, bool lost, struct role_actions *out)
+{
+    if (!lost && now < r->handover.deadline_ns) {
+        if (now >= r->handover.next_ns)
+            r->handover.next_ns = r->handover.deadline_ns;
+        return;
+    }
+    role_reply(r, ROLE_CMD_SWITCHOVER, ERR_TIMEOUT, out,
+               lost ? "the target is gone, and has not opened: either node will as soon as it can"
+                    : "the target has not opened yet; either node will as soon as they meet");
+    phase_move(r, HANDOVER_NONE);
+    if (lost && r->state == ROLE_MOUNTED && r->restart_at_ns != NEVER && r->restart_at_ns > now)
+        r->restart_at_ns = now;
+}
+
 void
 role_handover_tick(struct role *r, uint64_t now, struct role_actions *out)
 {
+    bool lost;
+
     if (r->handover.phase == HANDOVER_NONE)
         return;
-    if (r->handover.phase == HANDOVER_PROMISED) {
-        if (now < r->handover.deadline_ns)
-            return;
-        role_reply(r, ROLE_CMD_SWITCHOVER, ERR_TIMEOUT, out,
-                   "the target has not opened yet; either node will as soon as they meet");
-        phase_move(r, HANDOVER_NONE);
-        return;
-    }
-    if (now >= r->handover.deadline_ns) {
+    lost = is_lost(r, r->handover.target, now);
+    if (r->handover.phase == HANDOVER_PROMISED)
+        promised_tick(r, now, lost, out);
+    else if (lost)
+        role_handover_give_up(r, now, "the target is gone", out);
+    else if (now >= r->handover.deadline_ns)
         role_handover_give_up(r, now, "the target did not take over in time", out);
-        return;
-    }
-    if (r->handover.phase == HANDOVER_TOLD && now >= r->handover.next_ns)
+    else if (now >= r->handover.next_ns && r->handover.phase == HANDOVER_TOLD)
         tell(r, now, out);
+    else if (now >= r->handover.next_ns)
+        r->handover.next_ns = r->handover.deadline_ns;
+}
+
+void
+role_handover_on_link_down(struct role *r, uint64_t now, member_id_t member)
+{
+    uint64_t at = now + (uint64_t)r->d.reg.net_timeout_ms * 1000000;
+
+    if (r->handover.phase != HANDOVER_NONE && member == r->handover.target &&
+        at < r->handover.next_ns)
+        r->handover.next_ns = at;
+}
+
+void
+role_handover_on_open(struct role *r, struct role_actions *out)
+{
+    if (r->handover.phase != HANDOVER_PROMISED)
+        return;
+    role_reply(r, ROLE_CMD_SWITCHOVER, ERR_ROLE, out,
+               "the target did not open: this node is primary again, of incarnation %u",
+               r->d.reg.key.inc);
+    phase_move(r, HANDOVER_NONE);
 }
 
 /* ---- the target ----------------------------------------------------------------------------- */

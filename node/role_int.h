@@ -27,6 +27,7 @@ struct role_peer {
     enum role_why why;
     bool asked, promised, refused;
     bool down;             /* its link went down and has not come up: it cannot answer */
+    uint64_t down_ns;      /* since when */
     incarnation_t reg_inc; /* with its promise */
     struct role_log log;
 };
@@ -243,6 +244,9 @@ bool role_handover_expects(const struct role *r, const struct role_message *ask)
 void role_handover_promise(struct role *r, uint64_t now, const struct role_message *ask,
                            struct role_actions *out);
 void role_handover_give_up(struct role *r, uint64_t now, const char *why, struct role_actions *out);
+void role_handover_on_link_down(struct role *r, uint64_t now, member_id_t member);
+/* This node is primary again, though it had promised. */
+void role_handover_on_open(struct role *r, struct role_actions *out);
 /* A register of another's was accepted: the switchover may be done. */
 void role_handover_on_register(struct role *r, struct role_actions *out);
 

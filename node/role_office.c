@@ -151,6 +151,7 @@ role_office_begin(struct role *r, uint64_t now, struct role_actions *out)
         role_office_write(r, now, out);
     }
     role_gate(r, out);
+    role_handover_on_open(r, out);
     role_reply(r, ROLE_CMD_FAILOVER, 0, out, "primary of incarnation %u", r->d.reg.key.inc);
     role_office_tick(r, now, out);
 }

@@ -408,6 +408,91 @@ START_TEST(test_fo43_give_up)
 }
 END_TEST
 
+/* A switchover to node 2 up to STAND: it has taken and applied the end. */
+static void
+tell_to_stand(struct role_rig *g)
+{
+    uint64_t ticket;
+
+    role_rig_open_synchronized(g);
+    role_actions_clear(&g->out);
+    ck_assert_int_eq(role_switchover(g->r, g->now, 2, &g->out), 0);
+    ticket = role_rig_action(g, ROLE_ACT_DRAIN, 0, NULL)->ticket;
+    role_rig_give_ack(g, 2, 6, 200);
+    role_actions_clear(&g->out);
+    role_on_drained(g->r, g->now, ticket, 0, lsn_make(200), &g->out);
+    ck_assert_ptr_nonnull(role_rig_sent(g, ROLE_MSG_STAND, 2, NULL));
+}
+
+/* FO-43: the link of the target falls: commits go on after net_timeout (5 s), not at the end of
+ * the switchover's time (30 s); `_i` 1: it comes back in between, and nothing is given up. */
+START_TEST(test_fo43_target_gone)
+{
+    struct role_message m = role_rig_message(ROLE_MSG_GRANT, 2);
+    struct role_rig g;
+
+    tell_to_stand(&g);
+    role_on_link(g.r, g.now, 2, false, &g.out);
+    ck_assert_uint_le(role_next_tick_ns(g.r), g.now + 5000 * MS);
+    role_rig_tick(&g, 4900);
+    ck_assert_ptr_null(role_rig_action(&g, ROLE_ACT_REPLY, 0, NULL));
+    if (_i == 1) {
+        role_on_link(g.r, g.now, 2, true, &g.out);
+        role_rig_give(&g, &m);
+    }
+    role_rig_tick(&g, 200);
+    if (_i == 0) {
+        ck_assert_int_eq(role_rig_action(&g, ROLE_ACT_REPLY, 0, NULL)->code, ERR_TIMEOUT);
+        ck_assert_ptr_nonnull(role_rig_action(&g, ROLE_ACT_UNDRAIN, 0, NULL));
+        ck_assert_int_eq(role_rig_state(&g), ROLE_OPEN);
+    } else {
+        ck_assert_ptr_null(role_rig_action(&g, ROLE_ACT_REPLY, 0, NULL));
+    }
+    role_rig_fini(&g);
+}
+END_TEST
+
+/* FO-44: the same after the promise: who asked is told, and this node stands again. */
+START_TEST(test_fo44_target_gone)
+{
+    struct role_rig g;
+
+    tell_to_stand(&g);
+    role_rig_give_ask(&g, 2, 7);
+    ck_assert_int_eq(role_rig_state(&g), ROLE_MOUNTED);
+    role_on_link(g.r, g.now, 2, false, &g.out);
+    role_rig_tick(&g, 4900);
+    ck_assert_ptr_null(role_rig_action(&g, ROLE_ACT_REPLY, 0, NULL));
+    ck_assert_uint_le(role_next_tick_ns(g.r), g.now + 250 * MS);
+    role_rig_tick(&g, 200);
+    ck_assert_int_eq(role_rig_action(&g, ROLE_ACT_REPLY, 0, NULL)->code, ERR_TIMEOUT);
+    ck_assert_int_eq(role_rig_state(&g), ROLE_CANVASSING);
+    role_rig_fini(&g);
+}
+END_TEST
+
+/* FO-40: a target that has been away for long is refused at once, though another keeps the list
+ * synchronized. FO-44: with that other's voice the old primary is primary again, and says so. */
+START_TEST(test_fo44_primary_again)
+{
+    struct world *w = serving(3, 2, 1);
+
+    ck_assert_int_eq(role_switchover(w->node[0].role, w->now, 2, &w->node[0].queue), 0);
+    for (int i = 0; i < 2000 && w->node[0].durable.promised_to != 2; i++)
+        world_run(w, MS);
+    ck_assert_uint_eq(w->node[0].durable.promised_to, 2);
+    world_crash(w, 1);
+    ck_assert_int_ne(world_await(w, 0, 10000 * MS), 0);
+    ck_assert(world_serves(w, 10000 * MS));
+    ck_assert_int_eq(world_primary(w), 0);
+    for (int i = 0; i < 100 && world_status(w, 0).sync != ROLE_SYNCHRONIZED; i++)
+        world_run(w, 50 * MS);
+    ck_assert_int_eq(world_status(w, 0).sync, ROLE_SYNCHRONIZED);
+    ck_assert_int_eq(role_switchover(w->node[0].role, w->now, 2, &w->node[0].queue), ERR_ROLE);
+    finish(w);
+}
+END_TEST
+
 /* FO-44: after the primary's promise the target is lost; when it returns, either finishes. */
 START_TEST(test_fo44_target_lost_after_promise)
 {
@@ -547,6 +632,9 @@ main(void)
     tcase_add_test(t, test_fo40_switchover);
     tcase_add_test(t, test_fo43_give_up);
     tcase_add_test(t, test_fo44_target_lost_after_promise);
+    tcase_add_loop_test(t, test_fo43_target_gone, 0, 2);
+    tcase_add_test(t, test_fo44_target_gone);
+    tcase_add_test(t, test_fo44_primary_again);
     tcase_add_test(t, test_fo50_failover_and_return);
     tcase_add_test(t, test_fo51_open_force);
     tcase_add_test(t, test_fo34_shorter_log);
