@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "engine/base/mem.h"
 #include "node/command_call.h"
@@ -16,6 +17,7 @@ enum {
     OPEN_WAIT_US = 5000000,
     OPEN_STEP_US = 20000
 };
+enum { SYNC_WAIT_MS = 5000, SYNC_STEP_MS = 100, SYNC_SHOW_MS = 2000 };
 enum { TOKENS_MAX = REGISTER_MEMBERS_MAX + 3, TOKEN_SIZE = REGISTER_NAME_MAX };
 
 /* To the member `name`, or to the primary when that is NULL. Prints what it answers. */
@@ -42,6 +44,40 @@ send_to(const struct call *c, const char *name, const char *const *words, uint32
         printf("%s\n", (const char *)text.data);
     wr_fini(&text);
     return rc;
+}
+
+/* A moment later a list is often synchronized: then the next command need not wait for it. */
+static void
+tell_synchronized(const struct call *c)
+{
+    static const char *const words[] = { "report" };
+    char address[CALL_ADDR_MAX], list[16] = "", synchronized[8] = "";
+    uint64_t start = env_boot_ns(c->env), ms = 0;
+    bool shown = false;
+
+    while (ms < SYNC_WAIT_MS && synchronized[0] != '1' && list[0] != '0') {
+        struct writer text;
+
+        if (ms > 0)
+            env_sleep_us(c->env, SYNC_STEP_MS * 1000);
+        if (ms >= SYNC_SHOW_MS && isatty(STDERR_FILENO)) {
+            shown = true;
+            fprintf(stderr, "\r\033[Kwaiting for the list to be synchronized, %u s ",
+                    (unsigned)(ms / 1000));
+        }
+        wr_init(&text, 0);
+        if (call_find(c, NULL, address) == 0 && call_run(c, address, words, 1, &text) == 0) {
+            call_value((const char *)text.data, "list", list, sizeof list);
+            call_value((const char *)text.data, "synchronized", synchronized, sizeof synchronized);
+        }
+        wr_fini(&text);
+        ms = (env_boot_ns(c->env) - start) / 1000000;
+    }
+    diag_clear();
+    if (shown)
+        fputs("\r\033[K", stderr);
+    if (synchronized[0] != '1' && list[0] != '0')
+        puts("Its list is not synchronized yet: see redoubt status.");
 }
 
 static int
@@ -98,6 +134,7 @@ command_switchover(struct env *env, int argc, char **argv)
         return rc;
     wait_open(&c, words[1]);
     puts("Switched over.");
+    tell_synchronized(&c);
     return 0;
 }
 
@@ -224,5 +261,7 @@ command_protect(struct env *env, int argc, char **argv)
     rc = send_to(&c, NULL, words, count);
     if (rc == 0)
         printf("Protection is maximum %s.\n", words[1]);
+    if (rc == 0)
+        tell_synchronized(&c);
     return rc;
 }

@@ -241,12 +241,13 @@ static void
 wait_role(struct env *env, const char *dir, const char *guard)
 {
     static const char *const words[] = { "report" };
-    char state[64] = "", follow[64] = "", waits[128] = "";
+    char state[64] = "", follow[64] = "", waits[128] = "", linked[8] = "";
     struct call c;
+    int ms = 0;
 
     if (call_open(env, guard, dir, &c) != 0)
         return;
-    for (int ms = 0; ms < ROLE_WAIT_MS; ms += POLL_MS) {
+    for (; ms < ROLE_WAIT_MS; ms += POLL_MS) {
         struct writer text;
 
         wr_init(&text, 0);
@@ -254,14 +255,23 @@ wait_role(struct env *env, const char *dir, const char *guard)
             call_value((char *)text.data, "state", state, sizeof state);
             call_value((char *)text.data, "follow", follow, sizeof follow);
             call_value((char *)text.data, "waits", waits, sizeof waits);
+            call_value((char *)text.data, "linked", linked, sizeof linked);
         }
         wr_fini(&text);
-        if (strcmp(state, "open") == 0 || strcmp(follow, "live") == 0)
+        if (strcmp(state, "open") == 0 ||
+            (strcmp(follow, "live") == 0 && strcmp(linked, "1") == 0)) {
+            show_end(ms);
             return;
+        }
+        show_seconds("waiting for its role", ms);
         env_sleep_us(env, POLL_MS * 1000);
     }
+    show_end(ms);
     diag_clear();
-    printf("It is %s and waits for %s.\n", state, waits[0] != '\0' ? waits : "its role");
+    if (strcmp(follow, "live") == 0)
+        printf("It is a standby, and its primary cannot be reached.\n");
+    else
+        printf("It is %s and waits for %s.\n", state, waits[0] != '\0' ? waits : "its role");
 }
 
 static int

@@ -224,6 +224,8 @@ def roles_under_way(a, b):
             expect('under way' in why and done.returncode == 0, f'{why}; {done}')
             told = new.command('switchover', new.name).stdout
         expect(f'{new.name} is primary of' in told, told)
+        expect(new.status()['synchronized'] or 'not synchronized yet' in told,
+               'it ends when the next one can begin, or says so')
 
 
 def dumps(a, b):
