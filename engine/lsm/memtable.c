@@ -5,7 +5,7 @@
 
 #include "engine/base/env.h"
 
-enum { CHUNK_MIN = 2 << 10, CHUNK_MAX = MEM_HUGE_BLOCK };
+enum { CHUNK_MIN = 2 << 10, CHUNK_MAX = MEM_HUGE_BLOCK, ALIGN_MAX = 64 };
 
 #define RELAXED(field) atomic_load_explicit(&(field), memory_order_relaxed)
 #define ADD_RELAXED(field, n)                                                                      \
@@ -192,8 +192,9 @@ lane_grow(struct memtable *mt, struct lane *l, size_t size, bool *own)
     ADD_RELAXED(l->bytes, bytes);
     if (*own)
         return true;
-    l->at = (uint8_t *)(c + 1);
-    l->end = (uint8_t *)c + bytes;
+    /* Where the heap has put it must not tell how much fits (SIM-1). */
+    l->at = align_up((uint8_t *)(c + 1), ALIGN_MAX);
+    l->end = l->at + (bytes - sizeof *c - ALIGN_MAX);
     l->chunk_size = l->chunk_size < CHUNK_MAX / 4 ? l->chunk_size * 4 : CHUNK_MAX;
     return true;
 }
