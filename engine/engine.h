@@ -142,6 +142,14 @@ MUST_CHECK
 int engine_time_of_scn(struct engine *e, scn_t scn, uint64_t *time_us);
 scn_t engine_horizon(const struct engine *e);
 
+/* What became of a transaction, for a client that lost its connection in a commit (A5). COMMITTED
+ * is said only of what is visible: no crash and no failover takes it back. On a node that follows,
+ * what may still run on the primary is IN_PROGRESS until its end is heard of. UNKNOWN: nothing of
+ * that time is known. ERR_INVALID_PARAMETER_VALUE: not given out yet. May park (reads). */
+enum txn_outcome { TXN_UNKNOWN, TXN_IN_PROGRESS, TXN_COMMITTED, TXN_ABORTED };
+MUST_CHECK
+int engine_txn_outcome(struct engine *e, txid_t txid, enum txn_outcome *out);
+
 /* The SCN of the last commit at or below `snapshot` that changed the catalogue (wrote to a reserved
  * tree): two snapshots with the same answer see the same catalogue. */
 scn_t engine_catalog_change(struct engine *e, scn_t snapshot);
@@ -156,10 +164,11 @@ void engine_set_members_limit(struct engine *e, const struct members_limit *m);
 
 /* ---- trees ---------------------------------------------------------------------------------- */
 
-/* Trees 1..ENGINE_TREE_RESERVED exist always; all but the last are the catalogue's. */
+/* Trees 1..ENGINE_TREE_RESERVED exist always; all but the last two are the catalogue's. */
 enum {
     ENGINE_TREE_RESERVED = 64,
-    ENGINE_TREE_TIMES = 64, /* the engine's own: commit times (txn/times.c) */
+    ENGINE_TREE_TIMES = 64,    /* the engine's own: commit times (txn/times.c) */
+    ENGINE_TREE_OUTCOMES = 63, /* and which transactions committed (txn/outcome.c) */
 };
 /* Makes a tree as part of the transaction: gone if it aborts. The id is never used twice. */
 MUST_CHECK
@@ -184,6 +193,9 @@ MUST_CHECK
 int txn_begin(struct txn *t, enum txn_isolation isolation, bool read_only);
 bool txn_is_open(const struct txn *t);
 txid_t txn_id(const struct txn *t); /* 0 until the first write */
+/* Gives it its txid now, read-only or not: from here on its end is on record. */
+MUST_CHECK
+int txn_assign_id(struct txn *t);
 void txn_set_read_only(struct txn *t, bool read_only);
 MUST_CHECK
 int txn_set_isolation(struct txn *t, enum txn_isolation i); /* before the first snapshot */

@@ -268,7 +268,9 @@ engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn
     if (scn < newest && !lsm_holds(e->lsm, engine_incarnation(e), scn))
         return DIAG(ERR_SNAPSHOT_TOO_OLD,
                     "snapshot too old: history does not reach back to SCN %" PRIu64, scn);
-    rc = engine_end_of_log(e, &end);
+    rc = times_before_cut(e, scn);
+    if (rc == 0)
+        rc = engine_end_of_log(e, &end);
     if (rc != 0)
         return rc;
     entry = (struct lineage_entry){
@@ -302,7 +304,10 @@ engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn
         atomic_fetch_add_explicit(&e->write_epoch, 1, memory_order_acq_rel);
         rc = append_incarnation(e, &entry);
     }
-    return rc != 0 ? rc : begun_note(e, inc);
+    if (rc == 0)
+        rc = begun_note(e, inc);
+    keeper_wake(e);
+    return rc;
 }
 
 void
@@ -350,6 +355,7 @@ engine_close(struct engine *e)
 {
     if (e == NULL)
         return;
+    keeper_settle(e);
     engine_close_write(e);
     keeper_stop(e); /* it has transactions of its own */
     CHECK(list_empty(&e->txns));

@@ -61,13 +61,28 @@ struct publisher {
 struct commit_time {
     scn_t scn;
     uint64_t time_us;
+    struct lsn end; /* of its record; 0: not known */
+    txid_t txid;
 };
 /* The latest commits in order; older ones are rows of a tree of their own. */
 struct commit_times {
     struct env_mutex mutex;
     struct commit_time *recent; /* a ring of TIMES_RECENT, made at first use */
     size_t first, count;
-    scn_t stored; /* rows hold everything up to this SCN */
+    scn_t stored;  /* rows hold everything up to this SCN; the keeper's */
+    scn_t kept;    /* and those that are visible, and so durable, up to this one */
+    scn_t limit;   /* replay: commits above it are of another branch than the one followed */
+    uint64_t cuts; /* what was read before a cut says nothing after it */
+};
+
+/* ---- what became of transactions: outcome.c ---------------------------------------------------
+ */
+
+/* What the rows of outcomes say of themselves. Txids stand without their bit 63. */
+struct outcome_meta {
+    scn_t scn;            /* they hold the commits up to this one */
+    uint64_t known_from;  /* of txids below nothing is known unless they committed */
+    uint64_t ended_below; /* txids below, of the same incarnation, had ended */
 };
 
 /* ---- changes of the catalogue: changes.c ------------------------------------------------------
@@ -162,7 +177,7 @@ struct engine {
     struct env_thread *keeper; /* keeper.c: a step every second */
     struct env_mutex keeper_mutex;
     struct env_cond keeper_wake;
-    bool keeper_stop;
+    bool keeper_stop, keeper_hurry;   /* hurry: a step now */
     struct status_mark *status_marks; /* keeper.c; the keeper's, as all below */
     incarnation_t status_inc;
     uint64_t status_freed, status_mark_count;
@@ -171,6 +186,7 @@ struct engine {
     scn_t exposed_stored;
     struct env_file *exposed_file; /* exposed.c; or NULL */
     scn_t times_own;               /* the commit of the last row of commit times */
+    scn_t times_refreshed;         /* visible when what is kept of them was read */
     struct members_limit members_limit;
 
     _Atomic uint64_t commit_count, abort_count;
@@ -276,10 +292,35 @@ void times_init(struct commit_times *c, struct env *env);
 void times_fini(struct commit_times *c);
 /* Before the commit can become visible. About in SCN order: commits are noted outside redo's
  * critical section. */
-void times_note(struct commit_times *c, scn_t scn, uint64_t time_us);
+void times_note(struct commit_times *c, const struct commit_time *t);
 void times_forget_after(struct commit_times *c, scn_t scn); /* a cut */
+void times_limit(struct commit_times *c, scn_t limit);      /* replay; SCN_MAX: none */
+/* The keeper's steps; both block. What is kept is read, then what is visible is stored. */
 MUST_CHECK
-int times_store(struct engine *e); /* blocks; the keeper's step */
+int times_refresh(struct engine *e);
+MUST_CHECK
+int times_store(struct engine *e);
+bool times_are_late(struct engine *e); /* commits of earlier incarnations are not stored yet */
+/* From where redo of the incarnation has to be read for commits that no row holds; `none` if there
+ * are none. */
+struct lsn times_low(struct engine *e, incarnation_t inc, struct lsn none);
+/* A cut at `scn`, if it is one, hides rows that hold commits below it: these come back to memory.
+ * Parks. */
+MUST_CHECK
+int times_before_cut(struct engine *e, scn_t scn);
+/* Whether memory has every commit above `from`, up to `to`; and the one of the txid above `from`,
+ * which it reads of the mark of what is kept. */
+bool times_have(struct commit_times *c, scn_t from, scn_t to);
+bool times_find_txid(struct commit_times *c, txid_t txid, scn_t *scn);
+
+/* outcome.c */
+MUST_CHECK
+int outcome_store(struct txn *t, const struct commit_time *commits, size_t count,
+                  uint64_t ended_below);
+/* ERR_NOT_FOUND: there are no rows yet. `m` as for txn_get. */
+MUST_CHECK
+int outcome_read_meta(struct txn *t, const struct read_moment *m, struct outcome_meta *out);
+uint64_t keeper_ended_below(struct engine *e); /* as in outcome_meta */
 
 /* changes.c */
 void changes_init(struct catalog_changes *c, struct env *env);
@@ -291,7 +332,7 @@ void changes_writer_ended(struct catalog_changes *c, txid_t txid, scn_t scn);
 static inline bool
 tree_is_catalog(tree_id_t tree)
 {
-    return tree <= ENGINE_TREE_RESERVED && tree != ENGINE_TREE_TIMES;
+    return tree < ENGINE_TREE_OUTCOMES;
 }
 
 /* replay.c */
@@ -355,6 +396,9 @@ void ids_fini(struct engine *e);
 /* keeper.c: background work of each second. */
 void keeper_start(struct engine *e);
 void keeper_stop(struct engine *e);
+void keeper_wake(struct engine *e); /* a step now; from any thread */
+/* Waits, for a moment at most, until the times of earlier incarnations are stored. */
+void keeper_settle(struct engine *e);
 void keeper_fill_policy(struct engine *e, struct undo_policy_host *policy);
 
 /* exposed.c */

@@ -56,7 +56,7 @@ host_settle(void *arg, struct lsn *end)
     } else {
         low = follow_dispatched(e, &inc, end);
     }
-    return follow_store_low(e, inc, low);
+    return follow_store_low(e, inc, times_low(e, inc, low));
 }
 
 static int

@@ -8,6 +8,9 @@
 
 enum {
     KEEPER_STEP_US = 1000000,
+    KEEPER_HURRY_US = 10000, /* while commits of earlier incarnations are not stored */
+    KEEPER_SETTLE_US = 1000,
+    KEEPER_SETTLE_NAPS = 1000,
     STATUS_MARKS = 64,
     STATUS_LEAF = 4096,
     STATUS_SWEEP = 1 << 18, /* transactions that end between two sweeps, which walk all memtables */
@@ -111,6 +114,14 @@ oldest_open_counter(struct engine *e)
     return low;
 }
 
+uint64_t
+keeper_ended_below(struct engine *e)
+{
+    incarnation_t inc = engine_incarnation(e);
+
+    return txid_make(inc, oldest_open_counter(e)) & ~TXID_BIT;
+}
+
 /* Frees whole leaves below the mark of which nothing names a txid. */
 static void
 free_statuses(struct engine *e, const struct status_mark *m)
@@ -182,6 +193,8 @@ static void
 keeper_step(struct engine *e)
 {
     tell_room(e);
+    if (times_refresh(e) != 0)
+        diag_clear();
     if (engine_is_writable(e) && times_store(e) != 0)
         diag_clear(); /* tried again in the next step */
     if (!engine_is_writable(e) && follow_horizon(e) != 0)
@@ -197,15 +210,41 @@ keeper_th_main(void *arg)
 {
     struct engine *e = arg;
 
+    uint64_t nap_us = KEEPER_STEP_US;
+
     env_mutex_lock(&e->keeper_mutex);
     while (!e->keeper_stop) {
-        if (env_cond_wait_us(&e->keeper_wake, &e->keeper_mutex, KEEPER_STEP_US) || e->keeper_stop)
+        bool woken = e->keeper_hurry || env_cond_wait_us(&e->keeper_wake, &e->keeper_mutex, nap_us);
+
+        if (e->keeper_stop || (woken && !e->keeper_hurry))
             continue;
+        e->keeper_hurry = false;
         env_mutex_unlock(&e->keeper_mutex);
         keeper_step(e);
+        nap_us = times_are_late(e) ? KEEPER_HURRY_US : KEEPER_STEP_US;
         env_mutex_lock(&e->keeper_mutex);
     }
     env_mutex_unlock(&e->keeper_mutex);
+}
+
+void
+keeper_wake(struct engine *e)
+{
+    if (e->keeper == NULL)
+        return;
+    env_mutex_lock(&e->keeper_mutex);
+    e->keeper_hurry = true;
+    env_cond_signal(&e->keeper_wake);
+    env_mutex_unlock(&e->keeper_mutex);
+}
+
+void
+keeper_settle(struct engine *e)
+{
+    for (int i = 0; i < KEEPER_SETTLE_NAPS && e->keeper != NULL && times_are_late(e); i++) {
+        keeper_wake(e);
+        env_sleep_us(e->env, KEEPER_SETTLE_US);
+    }
 }
 
 void

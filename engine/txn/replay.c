@@ -27,6 +27,14 @@ replay_op(struct engine *e, incarnation_t inc, struct lsn lsn, txid_t txid,
                      op->kind == REDO_OP_DELETE ? VERSION_DELETE : VERSION_PUT, op->value);
 }
 
+static void
+replay_time(struct engine *e, const struct redo_record *rec, const struct redo_commit *c)
+{
+    struct commit_time t = { c->scn, c->time_us, rec->end_lsn, c->txid };
+
+    times_note(&e->times, &t);
+}
+
 static int
 replay_commit(struct engine *e, const struct redo_record *rec)
 {
@@ -41,7 +49,7 @@ replay_commit(struct engine *e, const struct redo_record *rec)
         (void)status_set_committed(e->status, redo_child(c.children, i), c.scn);
         changes_writer_ended(&e->changes, redo_child(c.children, i), c.scn);
     }
-    times_note(&e->times, c.scn, c.time_us);
+    replay_time(e, rec, &c);
     if (atomic_load_explicit(&e->newest, memory_order_relaxed) < c.scn)
         atomic_store_explicit(&e->newest, c.scn, memory_order_release);
     atomic_fetch_add_explicit(&e->ended_count, 1, memory_order_release);
@@ -254,15 +262,18 @@ recover_writes(struct engine *e, const struct redo_record *rec)
     return rc == ERR_END ? 0 : rc;
 }
 
-/* Records below `from` only tell which transactions are open. */
+/* Records below `from` only tell which transactions are open, and when others committed. */
 static int
 recover_record(struct engine *e, const struct redo_record *rec, struct lsn from)
 {
+    struct redo_commit c;
     int rc = 0;
 
     follow_note_begin(e, rec);
     if (!lsn_lt(rec->lsn, from))
         rc = rec->type == REDO_WRITES ? recover_writes(e, rec) : replay_other(e, rec, true);
+    else if (rec->type == REDO_COMMIT && (rc = redo_decode_commit(rec, &c)) == 0)
+        replay_time(e, rec, &c);
     engine_apply_note_end(e, rec);
     return rc;
 }
@@ -353,8 +364,10 @@ engine_replay(struct engine *e)
 
         /* A txid of the incarnation being read may yet commit: none of it is dead. */
         atomic_store_explicit(&e->inc, inc, memory_order_release);
+        times_limit(&e->times, inc == followed ? SCN_MAX : lsm_part(e->lsm, inc, followed));
         rc = recover_incarnation(e, inc, from, low);
     }
     atomic_store_explicit(&e->inc, followed, memory_order_release);
+    times_limit(&e->times, SCN_MAX);
     return rc;
 }

@@ -2,10 +2,12 @@
  *
  * Commit times grow with the SCN. The latest are in memory; once a second those that are new go, as
  * one row, into a tree of their own (ENGINE_TREE_TIMES), which reaches standbys, backups and cuts
- * like all other rows. A row: key = time of its first commit (u64 big-endian), value = varint
- * count, first SCN, then per commit: varint SCN delta, varint time delta. Commits that were in
- * memory alone when a node died are found again in redo; where that was let go already, a time
- * between two known commits means the earlier one.
+ * like all other rows, and what became of transactions goes along (outcome.c). A row: key = time of
+ * its first commit (u64 big-endian), value = varint count, first SCN, then per commit: varint SCN
+ * delta, varint time delta, zigzag varint txid delta (txids without bit 63).
+ *
+ * Commits that no visible row holds are found again in redo: it is kept from there on (times_low),
+ * and recovery, a copy and a restore read it from there.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
@@ -20,6 +22,7 @@ void
 times_init(struct commit_times *c, struct env *env)
 {
     env_mutex_init(env, &c->mutex);
+    c->limit = SCN_MAX;
 }
 
 void
@@ -52,35 +55,173 @@ times_insert(struct commit_times *c, struct commit_time t)
 }
 
 void
-times_note(struct commit_times *c, scn_t scn, uint64_t time_us)
+times_note(struct commit_times *c, const struct commit_time *t)
 {
     env_mutex_lock(&c->mutex);
-    if (c->recent == NULL)
-        c->recent = xmalloc(TIMES_RECENT * sizeof *c->recent);
-    if (c->count == TIMES_RECENT) {
-        c->first = (c->first + 1) % TIMES_RECENT;
-        c->count--;
+    if (t->scn <= c->limit) {
+        if (c->recent == NULL)
+            c->recent = xmalloc(TIMES_RECENT * sizeof *c->recent);
+        if (c->count == TIMES_RECENT) {
+            c->first = (c->first + 1) % TIMES_RECENT;
+            c->count--;
+        }
+        times_insert(c, *t);
     }
-    times_insert(c, (struct commit_time){ scn, time_us });
     env_mutex_unlock(&c->mutex);
 }
 
+void
+times_limit(struct commit_times *c, scn_t limit)
+{
+    env_mutex_lock(&c->mutex);
+    c->limit = limit;
+    env_mutex_unlock(&c->mutex);
+}
+
+/* Rows above the cut are out of sight, with what they held of the time before it: what is kept has
+ * to be read anew. */
 void
 times_forget_after(struct commit_times *c, scn_t scn)
 {
     env_mutex_lock(&c->mutex);
     while (c->count > 0 && times_at(c, c->count - 1)->scn > scn)
         c->count--;
-    if (c->stored > scn)
-        c->stored = scn;
+    c->stored = c->kept = 0;
+    c->cuts++;
     env_mutex_unlock(&c->mutex);
+}
+
+/* The index of the first commit above `scn`. With the mutex. */
+static size_t
+times_above(struct commit_times *c, scn_t scn)
+{
+    size_t lo = 0, hi = c->count;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (times_at(c, mid)->scn <= scn)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+bool
+times_have(struct commit_times *c, scn_t from, scn_t to)
+{
+    bool all;
+
+    if (to <= from)
+        return true;
+    env_mutex_lock(&c->mutex);
+    all = times_above(c, to) - times_above(c, from) == to - from; /* SCNs are dense */
+    env_mutex_unlock(&c->mutex);
+    return all;
+}
+
+bool
+times_find_txid(struct commit_times *c, txid_t txid, scn_t *scn)
+{
+    bool found = false;
+
+    env_mutex_lock(&c->mutex);
+    for (size_t i = times_above(c, c->kept); i < c->count && !found; i++) {
+        found = times_at(c, i)->txid == txid;
+        *scn = times_at(c, i)->scn;
+    }
+    env_mutex_unlock(&c->mutex);
+    return found;
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+int
+times_refresh(struct engine *e)
+{
+    struct commit_times *c = &e->times;
+    scn_t visible = engine_visible_scn(e);
+    struct outcome_meta meta;
+    struct txn *t;
+    uint64_t cuts;
+    bool is_known;
+    int rc;
+
+    env_mutex_lock(&c->mutex);
+    cuts = c->cuts;
+    is_known = c->kept != 0;
+    env_mutex_unlock(&c->mutex);
+    if (visible == e->times_refreshed && is_known)
+        return 0;
+    t = txn_new(e);
+    rc = txn_begin(t, TXN_READ_COMMITTED, true);
+    if (rc == 0)
+        rc = txn_statement_begin(t);
+    if (rc == 0)
+        rc = outcome_read_meta(t, NULL, &meta);
+    txn_free(t);
+    if (rc == ERR_NOT_FOUND)
+        return 0;
+    if (rc != 0)
+        return rc;
+    env_mutex_lock(&c->mutex);
+    if (c->cuts == cuts) {
+        c->kept = meta.scn;
+        c->stored = c->stored < meta.scn ? meta.scn : c->stored;
+    }
+    env_mutex_unlock(&c->mutex);
+    e->times_refreshed = visible;
+    return 0;
+}
+
+static struct lsn
+start_of(struct engine *e, incarnation_t inc)
+{
+    const struct lineage_entry *entry;
+    struct lsn start = REDO_LSN_FIRST;
+    struct lineage lineage;
+
+    lineage_init(&lineage);
+    lsm_lineage(e->lsm, &lineage);
+    entry = lineage_find(&lineage, inc);
+    if (entry != NULL)
+        start = entry->start_lsn;
+    lineage_fini(&lineage);
+    return start;
+}
+
+struct lsn
+times_low(struct engine *e, incarnation_t inc, struct lsn none)
+{
+    struct commit_times *c = &e->times;
+    struct lsn low = { 0 }, start;
+
+    if (inc == 0 || e->options.no_background) /* nobody stores them */
+        return none;
+    env_mutex_lock(&c->mutex);
+    if (c->kept != 0) {
+        size_t at = times_above(c, c->kept);
+
+        if (at > 0 && times_at(c, at - 1)->scn == c->kept)
+            low = times_at(c, at - 1)->end;
+    }
+    env_mutex_unlock(&c->mutex);
+    if (low.v == 0) { /* kept before memory begins: as far back as until now */
+        low = follow_stored_low(e, inc);
+        if (low.v == LSN_MAX.v)
+            low = lsn_make(0);
+    }
+    start = start_of(e, inc);
+    low = lsn_lt(low, start) ? start : low;
+    return lsn_lt(low, none) ? low : none;
 }
 
 /* ---- storing --------------------------------------------------------------------------------- */
 
 /* Copies commits that no row has yet; the caller frees. */
 static struct commit_time *
-times_pending(struct commit_times *c, scn_t visible, size_t *count)
+times_pending(struct commit_times *c, scn_t through, size_t *count)
 {
     struct commit_time *copy = NULL;
 
@@ -89,7 +230,7 @@ times_pending(struct commit_times *c, scn_t visible, size_t *count)
     for (size_t i = 0; i < c->count && *count < TIMES_ROW_MAX; i++) {
         const struct commit_time *t = times_at(c, i);
 
-        if (t->scn <= c->stored || t->scn > visible)
+        if (t->scn <= c->stored || t->scn > through)
             continue;
         if (copy == NULL)
             copy = xmalloc(TIMES_ROW_MAX * sizeof *copy);
@@ -99,11 +240,28 @@ times_pending(struct commit_times *c, scn_t visible, size_t *count)
     return copy;
 }
 
+static void
+row_encode(struct writer *w, const struct commit_time *t, size_t count)
+{
+    struct commit_time before = { .scn = t[0].scn, .time_us = t[0].time_us, .txid = TXID_BIT };
+
+    wr_varint(w, count);
+    wr_varint(w, t[0].scn);
+    for (size_t i = 0; i < count; i++) {
+        int64_t step = (int64_t)(t[i].txid - before.txid);
+
+        wr_varint(w, t[i].scn - before.scn);
+        wr_varint(w, t[i].time_us - before.time_us);
+        wr_varint(w, (uint64_t)step << 1 ^ (uint64_t)(step >> 63));
+        before = t[i];
+    }
+}
+
 static int
-times_write_row(struct engine *e, const struct commit_time *t, size_t count, scn_t *own_scn)
+times_write_row(struct engine *e, const struct commit_time *t, size_t count, uint64_t ended_below,
+                scn_t *own_scn)
 {
     struct commit_token token = { 0 };
-    struct commit_time before = { t[0].scn, t[0].time_us };
     struct txn *txn = txn_new(e);
     uint8_t key[8];
     struct writer w;
@@ -111,18 +269,14 @@ times_write_row(struct engine *e, const struct commit_time *t, size_t count, scn
 
     store_u64_be(key, t[0].time_us);
     wr_init(&w, 0);
-    wr_varint(&w, count);
-    wr_varint(&w, t[0].scn);
-    for (size_t i = 0; i < count; i++) {
-        wr_varint(&w, t[i].scn - before.scn);
-        wr_varint(&w, t[i].time_us - before.time_us);
-        before = t[i];
-    }
+    row_encode(&w, t, count);
     rc = txn_begin(txn, TXN_READ_COMMITTED, false);
     if (rc == 0)
         rc = txn_statement_begin(txn);
     if (rc == 0) {
         rc = txn_put(txn, ENGINE_TREE_TIMES, slice(key, sizeof key), wr_view(&w));
+        if (rc == 0)
+            rc = outcome_store(txn, t, count, ended_below);
         txn_statement_end(txn);
     }
     if (rc == 0)
@@ -139,18 +293,21 @@ int
 times_store(struct engine *e)
 {
     struct commit_times *c = &e->times;
+    uint64_t ended_below = keeper_ended_below(e);
 
     for (;;) {
-        scn_t own;
+        /* What this incarnation goes on from is seen before anything of it, this row included. */
+        scn_t own, opened = atomic_load_explicit(&e->open_scn, memory_order_relaxed);
+        scn_t visible = engine_visible_scn(e);
         size_t count;
-        struct commit_time *t = times_pending(c, engine_visible_scn(e), &count);
+        struct commit_time *t = times_pending(c, visible > opened ? visible : opened, &count);
         int rc = 0;
 
-        if (count == 0 || (count == 1 && t[0].scn == e->times_own)) {
+        if (count == 0 || (count == 1 && t[0].scn == e->times_own && t[0].scn > opened)) {
             xfree(t);
             return 0;
         }
-        rc = times_write_row(e, t, count, &own);
+        rc = times_write_row(e, t, count, ended_below, &own);
         if (rc == 0) {
             env_mutex_lock(&c->mutex);
             c->stored = t[count - 1].scn;
@@ -163,28 +320,70 @@ times_store(struct engine *e)
     }
 }
 
+bool
+times_are_late(struct engine *e)
+{
+    struct commit_times *c = &e->times;
+    scn_t opened = atomic_load_explicit(&e->open_scn, memory_order_relaxed);
+    bool late = false;
+
+    if (!engine_is_writable(e))
+        return false;
+    env_mutex_lock(&c->mutex);
+    if (c->stored < opened) {
+        size_t at = times_above(c, c->stored);
+
+        late = at < c->count && times_at(c, at)->scn <= opened;
+    }
+    env_mutex_unlock(&c->mutex);
+    return late;
+}
+
 /* ---- asking ---------------------------------------------------------------------------------- */
+
+/* A row's commits in order. */
+struct row_reader {
+    struct reader r;
+    struct commit_time at;
+    uint64_t left;
+};
+
+static void
+row_begin(struct row_reader *row, struct slice key, struct slice value)
+{
+    *row = (struct row_reader){ .at = { .txid = TXID_BIT } };
+    rd_init(&row->r, value.data, value.size);
+    row->left = rd_varint(&row->r);
+    row->at.scn = rd_varint(&row->r);
+    row->at.time_us = key.size == 8 ? load_u64_be(key.data) : 0;
+}
+
+static bool
+row_next(struct row_reader *row)
+{
+    uint64_t step;
+
+    if (row->left == 0 || !rd_ok(&row->r))
+        return false;
+    row->left--;
+    row->at.scn += rd_varint(&row->r);
+    row->at.time_us += rd_varint(&row->r);
+    step = rd_varint(&row->r);
+    row->at.txid += step >> 1 ^ -(step & 1);
+    return rd_ok(&row->r);
+}
 
 /* The last of a row's commits that is not past (scn, time); false: the first is. */
 static bool
 row_search(struct slice key, struct slice value, scn_t scn, uint64_t time_us,
            struct commit_time *out)
 {
-    struct reader r;
-    struct commit_time at;
-    uint64_t count;
+    struct row_reader row;
     bool any = false;
 
-    rd_init(&r, value.data, value.size);
-    count = rd_varint(&r);
-    at.scn = rd_varint(&r);
-    at.time_us = key.size == 8 ? load_u64_be(key.data) : 0;
-    for (uint64_t i = 0; i < count && rd_ok(&r); i++) {
-        at.scn += rd_varint(&r);
-        at.time_us += rd_varint(&r);
-        if (!rd_ok(&r) || at.scn > scn || at.time_us > time_us)
-            break;
-        *out = at;
+    row_begin(&row, key, value);
+    while (row_next(&row) && row.at.scn <= scn && row.at.time_us <= time_us) {
+        *out = row.at;
         any = true;
     }
     return any;
@@ -214,9 +413,11 @@ times_search_rows(struct engine *e, scn_t scn, uint64_t time_us, struct commit_t
     return rc;
 }
 
-/* 0, ERR_NOT_FOUND when memory does not reach back so far. */
+/* 0, ERR_NOT_FOUND when memory does not reach back so far. *sure: it has the commit after it too,
+ * or there is none. */
 static int
-times_search_recent(struct commit_times *c, scn_t scn, uint64_t time_us, struct commit_time *out)
+times_search_recent(struct commit_times *c, scn_t scn, uint64_t time_us, struct commit_time *out,
+                    bool *sure)
 {
     size_t lo = 0, hi;
     int rc = ERR_NOT_FOUND;
@@ -234,6 +435,7 @@ times_search_recent(struct commit_times *c, scn_t scn, uint64_t time_us, struct 
     }
     if (lo > 0) {
         *out = *times_at(c, lo - 1);
+        *sure = lo == c->count || times_at(c, lo)->scn == out->scn + 1;
         rc = 0;
     }
     env_mutex_unlock(&c->mutex);
@@ -243,9 +445,21 @@ times_search_recent(struct commit_times *c, scn_t scn, uint64_t time_us, struct 
 static int
 times_search(struct engine *e, scn_t scn, uint64_t time_us, struct commit_time *out)
 {
-    int rc = times_search_recent(&e->times, scn, time_us, out);
+    struct commit_time recent;
+    bool sure = false, any;
+    int rc;
 
-    return rc == 0 ? 0 : times_search_rows(e, scn, time_us, out);
+    any = times_search_recent(&e->times, scn, time_us, &recent, &sure) == 0;
+    if (any && sure) {
+        *out = recent;
+        return 0;
+    }
+    rc = times_search_rows(e, scn, time_us, out);
+    if (any && (rc == ERR_END || (rc == 0 && out->scn < recent.scn))) {
+        *out = recent;
+        rc = 0;
+    }
+    return rc;
 }
 
 int
@@ -272,5 +486,57 @@ engine_time_of_scn(struct engine *e, scn_t scn, uint64_t *time_us)
                     "snapshot too old: the time of SCN %" PRIu64 " is not known any more", scn);
     if (rc == 0)
         *time_us = found.time_us;
+    return rc;
+}
+
+/* ---- a cut ----------------------------------------------------------------------------------- */
+
+/* Commits of rows, from the last one backwards, that lie above `from` and not above `to`. */
+static int
+take_back(struct engine *e, struct txn *t, scn_t from, scn_t to)
+{
+    struct txn_cursor *cur = NULL;
+    struct slice key, value;
+    bool enough = false;
+    int rc =
+        txn_scan(t, ENGINE_TREE_TIMES, slice("", 0), slice(NULL, 0), TXN_SCAN_BACKWARD, NULL, &cur);
+
+    while (rc == 0 && !enough && (rc = txn_cursor_next(cur, &key, &value)) == 0) {
+        struct row_reader row;
+        bool first = true;
+
+        row_begin(&row, key, value);
+        for (; row_next(&row) && row.at.scn <= to; first = false) {
+            if (first)
+                enough = row.at.scn <= from + 1;
+            if (row.at.scn > from)
+                times_note(&e->times, &row.at);
+        }
+    }
+    txn_cursor_close(cur);
+    return rc == ERR_END ? 0 : rc;
+}
+
+int
+times_before_cut(struct engine *e, scn_t scn)
+{
+    struct read_moment m = { 0, scn };
+    struct outcome_meta meta = { 0 };
+    struct txn *t;
+    int rc;
+
+    if (scn >= engine_visible_scn(e)) /* no row that is visible lies beyond */
+        return 0;
+    t = txn_new(e);
+    rc = txn_begin(t, TXN_READ_COMMITTED, true);
+    if (rc == 0)
+        rc = txn_statement_begin(t);
+    if (rc == 0)
+        rc = txn_pin_moment(t, m);
+    if (rc == 0)
+        rc = outcome_read_meta(t, &m, &meta);
+    if (rc == 0 || rc == ERR_NOT_FOUND)
+        rc = times_have(&e->times, meta.scn, scn) ? 0 : take_back(e, t, meta.scn, scn);
+    txn_free(t);
     return rc;
 }

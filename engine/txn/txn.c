@@ -125,7 +125,8 @@ static int
 txid_add(struct txn *t)
 {
     struct engine *e = t->engine;
-    uint64_t counter = atomic_fetch_add_explicit(&e->next_counter, 1, memory_order_relaxed);
+    /* Release: whoever reads the counter sees `oldest` as txn_first_write has announced it. */
+    uint64_t counter = atomic_fetch_add_explicit(&e->next_counter, 1, memory_order_release);
 
     if (counter >> TXID_COUNTER_BITS != 0)
         return DIAG(ERR_LIMIT, "transaction numbers of this incarnation are used up");
@@ -137,13 +138,13 @@ txid_add(struct txn *t)
 }
 
 static int
-txn_first_write(struct txn *t)
+txn_first_txid(struct txn *t)
 {
+    struct engine *e = t->engine;
+    uint64_t low = atomic_load_explicit(&e->next_counter, memory_order_relaxed);
     int rc;
 
-    if (t->read_only)
-        return DIAG(ERR_READ_ONLY_TRANSACTION, "cannot write in a read-only transaction");
-    if (!engine_is_writable(t->engine) && (t->write_epoch & 1) == 0) {
+    if (!engine_is_writable(e) && (t->write_epoch & 1) == 0) {
         (void)DIAG(ERR_READ_ONLY_TRANSACTION, "cannot write: this node is not the primary");
         diag_hint("Connect to the primary; target_session_attrs=read-write finds it.");
         return ERR_READ_ONLY_TRANSACTION;
@@ -151,10 +152,28 @@ txn_first_write(struct txn *t)
     strand_enter(t); /* a sealer may be looking */
     redo_strand_begin(&t->strand, t->inc);
     strand_leave(t);
+    /* Announced before it is known, so that nobody takes all below the counter for ended. */
+    atomic_store_explicit(&t->oldest, txid_make(t->inc, low), memory_order_release);
     rc = txid_add(t);
     if (rc == 0)
         atomic_store_explicit(&t->oldest, t->txids[0], memory_order_release);
     return rc;
+}
+
+static int
+txn_first_write(struct txn *t)
+{
+    if (t->read_only)
+        return DIAG(ERR_READ_ONLY_TRANSACTION, "cannot write in a read-only transaction");
+    return txn_first_txid(t);
+}
+
+int
+txn_assign_id(struct txn *t)
+{
+    if (txn_is_doomed(t))
+        return DIAG(ERR_SHUTDOWN, "this node is not the primary any more: the transaction is over");
+    return t->txid_count == 0 ? txn_first_txid(t) : 0;
 }
 
 int
@@ -263,10 +282,10 @@ static void
 commit_set_status(void *arg, scn_t scn, uint64_t time_us, struct lsn end_lsn)
 {
     struct txn *t = arg;
+    struct commit_time noted = { scn, time_us, end_lsn, t->txids[0] };
 
-    (void)end_lsn;
     t->commit_waited = 0;
-    times_note(&t->engine->times, scn, time_us);
+    times_note(&t->engine->times, &noted);
     if (t->wrote_catalog)
         changes_note(&t->engine->changes, scn);
     for (uint32_t i = 0; i < t->txid_count; i++)
