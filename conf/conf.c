@@ -262,6 +262,26 @@ parse_document(struct parse *p)
     return 0;
 }
 
+/* A link that is quiet for net_timeout is dead: a heartbeat that is late must not look like that.
+ */
+static int
+check_guard(struct parse *p)
+{
+    const struct conf *c = p->conf;
+    size_t line = 1;
+
+    if (c->guard_net_timeout_ms >= 3 * c->guard_heartbeat_ms)
+        return 0;
+    for (int i = 0; i < conf_schema_count; i++)
+        if (strncmp(conf_schema[i].name, "guard.", 6) == 0 && p->line_of[i] > line &&
+            strcmp(conf_schema[i].name, "guard.listen") != 0)
+            line = p->line_of[i];
+    return parse_error(p, line,
+                       "guard.net_timeout: expected at least three times guard.heartbeat (%lldms), "
+                       "not %lldms",
+                       (long long)c->guard_heartbeat_ms, (long long)c->guard_net_timeout_ms);
+}
+
 int
 conf_parse(const char *path, const char *text, size_t size, struct conf **out)
 {
@@ -278,6 +298,8 @@ conf_parse(const char *path, const char *text, size_t size, struct conf **out)
     rc = parse_document(&p);
     if (rc == 0 && p.conf->name == NULL)
         rc = parse_error(&p, 1, "name: is missing");
+    if (rc == 0)
+        rc = check_guard(&p);
     if (p.has_event)
         yaml_event_delete(&p.event);
     yaml_parser_delete(&p.yaml);

@@ -158,7 +158,7 @@ const struct conf_key conf_schema[] = {
       HOUR,
       { 0 },
       "Maximum availability: how long a commit waits for an acknowledgement before the primary\n"
-      "asks to go on alone." },
+      "asks to go on alone; three heartbeats at least." },
 
     { "memory.cache",
       CONF_SIZE,

@@ -28,6 +28,7 @@ enum {
     POLL_MS = 20,
     SHOW_AFTER_MS = 2000,
     ROLE_WAIT_MS = 5000,
+    LINK_WAIT_MS = 1500,
     WHAT_SIZE = 80
 };
 
@@ -263,6 +264,8 @@ wait_role(struct env *env, const char *dir, const char *guard)
             show_end(ms);
             return;
         }
+        if (strcmp(follow, "live") == 0 && ms >= LINK_WAIT_MS)
+            break;
         show_seconds("waiting for its role", ms);
         env_sleep_us(env, POLL_MS * 1000);
     }

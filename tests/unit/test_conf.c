@@ -94,6 +94,9 @@ START_TEST(test_errors)
     ck_assert_str_eq(diag_last()->hint, "");
     bad("name: A\nmemory:\n  memtables: 4MB\n",
         "f.yaml:3: memory.memtables: expected a size such as 64MB, from 8MB to 64TB, not \"4MB\"");
+    bad("name: A\nguard:\n  heartbeat: 400ms\n  net_timeout: 1s\n",
+        "f.yaml:4: guard.net_timeout: expected at least three times guard.heartbeat (400ms), not "
+        "1000ms");
     /* CONF-4 */
     bad("name: A\n\nname: B\n", "f.yaml:3: name: given twice, first in line 1");
     bad("name: A\nsql: {workers: 1}\nsql.workers: 2\n",
