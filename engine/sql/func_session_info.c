@@ -1,6 +1,7 @@
 /* Functions about the session and its settings; sequences.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <math.h>
 #include <strings.h>
 
@@ -178,24 +179,46 @@ fn_start_time(struct func_call *call, const struct datum *args, struct datum *ou
 /* ---- transactions ------------------------------------------------------------------------------
  */
 
+/* PostgreSQL's numbers are positive: bit 63, which all of ours have, stays away. */
 int
 fn_txid_if_assigned(struct func_call *call, const struct datum *args, struct datum *out)
 {
     txid_t id = txn_id(sess_of_call(call)->txn);
 
     (void)args;
-    *out = id == 0 ? datum_null() : datum_int((int64_t)txid_counter(id));
+    *out = id == 0 ? datum_null() : datum_int((int64_t)(id & ~TXID_BIT));
     return 0;
 }
 
-/* Transactions get a number when they first write; until then there is none to show. */
 int
 fn_txid_current(struct func_call *call, const struct datum *args, struct datum *out)
 {
-    int rc = fn_txid_if_assigned(call, args, out);
+    struct sql_session *s = sess_of_call(call);
+    int rc = 0;
 
-    if (rc == 0 && out->is_null)
-        return DIAG(ERR_NOT_SUPPORTED, "this transaction has no number: it has written nothing");
+    if (!engine_is_writable(s->q->engine))
+        rc = DIAG(ERR_READ_ONLY_TRANSACTION, "cannot execute pg_current_xact_id() during recovery");
+    if (rc == 0)
+        rc = txn_assign_id(s->txn);
+    return rc == 0 ? fn_txid_if_assigned(call, args, out) : rc;
+}
+
+int
+fn_txid_status(struct func_call *call, const struct datum *args, struct datum *out)
+{
+    static const char *const words[] = {
+        [TXN_IN_PROGRESS] = "in progress",
+        [TXN_COMMITTED] = "committed",
+        [TXN_ABORTED] = "aborted",
+    };
+    enum txn_outcome outcome;
+    int rc = args[0].i < 0
+                 ? DIAG(ERR_INVALID_PARAMETER_VALUE, "transaction ID %" PRIu64 " is in the future",
+                        (uint64_t)args[0].i)
+                 : engine_txn_outcome(sess_of_call(call)->q->engine, (txid_t)args[0].i, &outcome);
+
+    if (rc == 0)
+        *out = outcome == TXN_UNKNOWN ? datum_null() : datum_slice(slice_str(words[outcome]));
     return rc;
 }
 

@@ -27,10 +27,10 @@ int func_relation(struct func_call *call, int arg, const struct datum *args,
 /* func_session_info.c */
 func_fn fn_version, fn_current_database, fn_current_schema, fn_current_schemas, fn_current_user,
     fn_session_user, fn_backend_pid, fn_null, fn_true, fn_false, fn_txid_current,
-    fn_txid_if_assigned, fn_in_recovery, fn_current_setting, fn_set_config, fn_userbyid,
-    fn_encoding_to_char, fn_char_to_encoding, fn_client_encoding, fn_start_time, fn_sleep,
-    fn_current_scn, fn_wait_for_scn, fn_has_privilege, fn_has_role, fn_nextval, fn_currval,
-    fn_lastval, fn_setval, fn_zero_oid;
+    fn_txid_if_assigned, fn_txid_status, fn_in_recovery, fn_current_setting, fn_set_config,
+    fn_userbyid, fn_encoding_to_char, fn_char_to_encoding, fn_client_encoding, fn_start_time,
+    fn_sleep, fn_current_scn, fn_wait_for_scn, fn_has_privilege, fn_has_role, fn_nextval,
+    fn_currval, fn_lastval, fn_setval, fn_zero_oid;
 /* func_session_catalog.c */
 func_fn fn_table_is_visible, fn_get_expr, fn_get_indexdef, fn_get_constraintdef, fn_get_viewdef,
     fn_obj_description, fn_col_description, fn_to_regclass, fn_to_regtype, fn_to_regnamespace,

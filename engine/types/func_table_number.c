@@ -310,6 +310,8 @@ static const struct func funcs[] = {
     F(1709, "trunc", S, NUMERIC, fn_numeric_trunc, NULL, NUMERIC, INT4),
     F(1710, "trunc", S, NUMERIC, fn_numeric_trunc, NULL, NUMERIC),
     F(320, "width_bucket", S, INT4, fn_width_bucket, NULL, FLOAT8, FLOAT8, FLOAT8, INT4),
+    F(5084, "xid8eq", S, BOOL, fn_int_eq, b_int_eq, XID8, XID8),
+    F(5085, "xid8ne", S, BOOL, fn_int_ne, b_int_ne, XID8, XID8),
     F(68, "xideq", S, BOOL, fn_int_eq, b_int_eq, XID, XID),
     F(3308, "xidneq", S, BOOL, fn_int_ne, b_int_ne, XID, XID),
     /* PostgreSQL has these casts without a function; here the two differ in memory. */

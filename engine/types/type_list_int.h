@@ -66,6 +66,7 @@ T(2776, "anynonarray", "anynonarray", 0, 0, 4, true, false, true, 'i', 'p', 'P',
 T(4089, "regnamespace", "regnamespace", 0, 0, 4, true, false, false, 'i', 'p', 'N', REP_INT, 4, false, reg_in, reg_out, oid_recv, int_send, cmp_int, hash_int)
 T(4096, "regrole", "regrole", 0, 0, 4, true, false, false, 'i', 'p', 'N', REP_INT, 4, false, reg_in, reg_out, oid_recv, int_send, cmp_int, hash_int)
 T(4191, "regcollation", "regcollation", 0, 0, 4, true, false, false, 'i', 'p', 'N', REP_INT, 4, false, reg_in, reg_out, oid_recv, int_send, cmp_int, hash_int)
+T(5069, "xid8", "xid8", 0, 0, 8, true, false, false, 'd', 'p', 'U', REP_INT, 8, false, int_in, int_out, int_recv, int_send, cmp_int, hash_int)
 T(5077, "anycompatible", "anycompatible", 0, 0, 4, true, false, true, 'i', 'p', 'P', REP_BYTES, 0, false, no_in, bytes_out, no_recv, bytes_send, NULL, NULL)
 T(5078, "anycompatiblearray", "anycompatiblearray", 0, 0, -1, false, false, true, 'd', 'x', 'P', REP_BYTES, 0, false, no_in, bytes_out, no_recv, bytes_send, NULL, NULL)
 /* clang-format on */
