@@ -9,6 +9,7 @@
 #include "engine/base/env.h"
 #include "engine/base/mem.h"
 #include "engine/lsm/filter.h"
+#include "tests/support/folder.h"
 
 struct segrig segrig;
 
@@ -17,8 +18,7 @@ segrig_setup(void)
 {
     segrig.env = env_posix_new();
     segrig.codecs = codec_pool_new(segrig.env);
-    snprintf(segrig.dir, sizeof segrig.dir, "/tmp/test_segment.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(segrig.dir));
+    test_folder(segrig.dir, sizeof segrig.dir, "test-segment");
     snprintf(segrig.path, sizeof segrig.path, "%s/1.seg", segrig.dir);
 }
 

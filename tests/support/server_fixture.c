@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/support/folder.h"
+
 struct fixture fx;
 
 static struct moment
@@ -48,8 +50,7 @@ void
 fixture_setup(void)
 {
     fx.env = env_posix_new();
-    snprintf(fx.dir, sizeof fx.dir, "/tmp/redoubt-server-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(fx.dir));
+    test_folder(fx.dir, sizeof fx.dir, "redoubt-server");
     snprintf(fx.path, sizeof fx.path, "%s/.s.PGSQL.5433", fx.dir);
     echo_init(&fx.echo);
     atomic_store(&fx.gate_scn, 100);

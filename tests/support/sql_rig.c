@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/fiber.h"
+#include "tests/support/folder.h"
 
 /* ---- the database ------------------------------------------------------------------------------
  */
@@ -80,8 +81,7 @@ void
 sql_rig_start_small(struct sql_rig *r, size_t memory_bytes)
 {
     *r = (struct sql_rig){ .env = env_posix_new(), .memory_bytes = memory_bytes };
-    snprintf(r->dir, sizeof r->dir, "/tmp/rd-sql-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(r->dir));
+    test_folder(r->dir, sizeof r->dir, "rd-sql");
     snprintf(r->dir + strlen(r->dir), sizeof r->dir - strlen(r->dir), "/db");
     r->jobs = job_pool_new(r->env, "job", 2);
     create(r);

@@ -14,6 +14,7 @@
 #include "engine/lsm/lsm.h"
 #include "engine/txn/follow.h"
 #include "standby/apply.h"
+#include "tests/support/folder.h"
 
 enum { NODES = 2, WRITERS = 4, KEYS = 48, HISTORY = 20000, TREE = 1, VALUE_BIG = 300000 };
 
@@ -109,8 +110,7 @@ setup(void)
     uint64_t id;
 
     env = env_posix_new();
-    snprintf(root, sizeof root, "/tmp/rd-apply-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    test_folder(root, sizeof root, "rd-apply");
     memset(nodes, 0, sizeof nodes);
     for (int i = 0; i < NODES; i++)
         snprintf(nodes[i].dir, sizeof nodes[i].dir, "%s/n%d", root, i);

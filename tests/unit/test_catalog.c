@@ -11,6 +11,7 @@
 #include "engine/catalog/catalog.h"
 #include "engine/catalog/ddl.h"
 #include "engine/catalog/systable.h"
+#include "tests/support/folder.h"
 
 static struct env *env;
 static struct engine *engine;
@@ -71,8 +72,7 @@ setup(void)
 
     env = env_posix_new();
     inc = 0;
-    snprintf(dir, sizeof dir, "/tmp/rd-catalog-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "rd-catalog");
     strncat(dir, "/db", 4); /* banned-ok: the room is there */
     ok(engine_create(env, dir, &id));
     open_all();

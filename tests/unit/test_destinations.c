@@ -8,6 +8,7 @@
 
 #include "engine/redo/redo_int.h"
 #include "primary/destinations.h"
+#include "tests/support/folder.h"
 
 static const member_id_t MEMBERS[] = { 7, 3 };
 static const bool PROMOTABLE[] = { true, false };
@@ -127,7 +128,7 @@ holds(struct engine *e, struct lsn lsn)
  * budget; nothing waits for who is no member any more. */
 START_TEST(test_redo_is_kept)
 {
-    char dir[] = "/tmp/rd-dest-XXXXXX", data[64], command[80];
+    char dir[48], data[64], command[80];
     struct env *env = env_posix_new();
     struct destinations *d = destinations_new(env);
     struct destination out[GATE_MEMBERS_MAX];
@@ -146,7 +147,7 @@ START_TEST(test_redo_is_kept)
     struct lsn first, second;
     uint64_t id;
 
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "rd-dest");
     snprintf(data, sizeof data, "%s/n", dir);
     must(engine_create(env, data, &id));
     must(engine_mount(&o, &e));

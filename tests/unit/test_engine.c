@@ -11,6 +11,7 @@
 #include "engine/base/fiber.h"
 #include "engine/engine.h"
 #include "engine/redo/redo_int.h"
+#include "tests/support/folder.h"
 
 enum { TREE = 1, TREE_B = 2 };
 
@@ -63,8 +64,7 @@ setup(void)
     uint64_t id;
 
     env = env_posix_new();
-    snprintf(dir, sizeof dir, "/tmp/rd-engine-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "rd-engine");
     snprintf(path, sizeof path, "%s/db", dir);
     snprintf(dir, sizeof dir, "%s", path);
     next_inc = 0;

@@ -9,6 +9,7 @@
 #include "engine/base/env.h"
 #include "engine/base/mem.h"
 #include "engine/lsm/manifest_int.h"
+#include "tests/support/folder.h"
 #include "tests/support/sim_test.h"
 
 static struct env *env;
@@ -18,8 +19,7 @@ static void
 setup(void)
 {
     env = env_posix_new();
-    snprintf(dir, sizeof dir, "/tmp/test_manifest.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "test-manifest");
     snprintf(path, sizeof path, "%s/manifest", dir);
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
+#include "tests/support/folder.h"
 #include "tests/support/redo_rig.h"
 
 static struct env *env;
@@ -30,8 +31,7 @@ static void
 setup(void)
 {
     env = env_posix_new();
-    snprintf(dir, sizeof dir, "/tmp/test_redo.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "test-redo");
     redo_rig_init(&rig, env, dir);
     rig.options.file_bytes = 256 << 10;
     rig.options.lz4_bytes_min = UINT32_MAX;

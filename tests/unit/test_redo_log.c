@@ -11,6 +11,7 @@
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
 #include "engine/redo/strand.h"
+#include "tests/support/folder.h"
 #include "tests/support/redo_rig.h"
 
 static struct env *env;
@@ -21,8 +22,7 @@ static void
 setup(void)
 {
     env = env_posix_new();
-    snprintf(dir, sizeof dir, "/tmp/test_redo.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "test-redo");
     redo_rig_init(&rig, env, dir);
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
+#include "tests/support/folder.h"
 #include "tests/support/redo_rig.h"
 
 enum { NODES = 2, INCS_MAX = 64, ROUNDS = 14 };
@@ -26,8 +27,7 @@ static void
 setup(void)
 {
     env = env_posix_new();
-    snprintf(dir, sizeof dir, "/tmp/test_redo.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(dir));
+    test_folder(dir, sizeof dir, "test-redo");
     memset(ends, 0, sizeof ends);
     last_inc = 0;
     next_key = 0;

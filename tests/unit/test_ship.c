@@ -17,6 +17,7 @@
 #include "logship/ship_receive.h"
 #include "logship/ship_send.h"
 #include "standby/apply.h"
+#include "tests/support/folder.h"
 
 enum { TREE = 1, PRIMARY = 1, STANDBY = 2 };
 
@@ -711,8 +712,7 @@ setup(void)
     uint64_t id;
 
     env = env_posix_new();
-    snprintf(root, sizeof root, "/tmp/rd-ship-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    test_folder(root, sizeof root, "rd-ship");
     snprintf(dirs[0], sizeof dirs[0], "%s/a", root);
     snprintf(dirs[1], sizeof dirs[1], "%s/b", root);
     must(engine_create(env, dirs[0], &id));
