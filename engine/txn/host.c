@@ -106,6 +106,22 @@ is_recent_past(struct engine *e, incarnation_t inc)
     return found;
 }
 
+/* Of an incarnation that the log has and that is not entered yet. */
+static bool
+is_ahead(struct engine *e, incarnation_t inc)
+{
+    struct lineage lineage;
+    struct lsn leaves;
+    bool ahead;
+
+    lineage_init(&lineage);
+    lsm_lineage(e->lsm, &lineage);
+    ahead = inc != engine_incarnation(e) &&
+            lineage_redo_end(&lineage, inc, engine_incarnation(e), &leaves);
+    lineage_fini(&lineage);
+    return ahead;
+}
+
 static int
 release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end)
 {
@@ -113,6 +129,8 @@ release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end
     struct lsn from, low = follow_stored_low(e, inc);
 
     (void)first;
+    if (is_ahead(e, inc))
+        return 0;
     if (!lsm_redo_needed(e->lsm, inc, &from))
         from = LSN_MAX;
     if (lsn_lt(low, from) && lsn_lt(low, end.lsn))
