@@ -203,6 +203,9 @@ bool sess_has_lock(const struct sql_session *s, uint32_t oid, int mode);
  * waited for. */
 MUST_CHECK
 int sess_statement_begin_locked(struct sql_session *s);
+/* Until that is visible; ERR_SHUTDOWN when the node is primary no more. Parks. */
+MUST_CHECK
+int sess_wait_visible(struct sql_session *s, scn_t scn);
 /* The answer waits for what the transaction has read beyond its snapshot. */
 void sess_require(struct sql_session *s);
 /* After a run of that plan that ended with rc: as above, but for a write within a block that

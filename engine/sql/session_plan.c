@@ -346,7 +346,7 @@ refuse_changed(struct sql_session *s, const struct shared_plan *p)
 
     if (s->isolation != TXN_REPEATABLE_READ || change <= txn_snapshot_scn(s->txn))
         return 0;
-    rc = engine_wait_visible(e, change, UINT64_MAX);
+    rc = sess_wait_visible(s, change);
     if (rc == 0)
         rc = txn_pin_moment(s->txn, now);
     if (rc == 0)

@@ -94,6 +94,16 @@ sess_statement_begin(struct sql_session *s)
 }
 
 int
+sess_wait_visible(struct sql_session *s, scn_t scn)
+{
+    int rc = engine_wait_visible(s->q->engine, scn, UINT64_MAX);
+
+    return rc == ERR_STOPPED ? DIAG(ERR_SHUTDOWN, "terminating connection because this node is no "
+                                                  "longer primary")
+                             : rc;
+}
+
+int
 sess_statement_begin_locked(struct sql_session *s)
 {
     struct engine *e = s->q->engine;
@@ -105,7 +115,7 @@ sess_statement_begin_locked(struct sql_session *s)
         if (rc != 0 || txn_snapshot_scn(s->txn) >= change || s->isolation == TXN_REPEATABLE_READ)
             return rc;
         sess_statement_end(s);
-        rc = engine_wait_visible(e, change, UINT64_MAX);
+        rc = sess_wait_visible(s, change);
         if (rc != 0)
             return rc;
     }
