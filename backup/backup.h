@@ -34,6 +34,8 @@
 #include "engine/base/checksum.h"
 #include "engine/redo/redo.h"
 
+struct engine;
+
 enum { BACKUP_PATH_MAX = 96, BACKUP_FILES_MAX = 1 << 20, BACKUP_TEXT_MAX = 256 << 20 };
 #define BACKUP_NAME "backup"
 
@@ -100,6 +102,9 @@ struct restore_options {
     incarnation_t inc;             /* on the way to which redo is read */
     struct restore_target target;
     uint64_t database_id; /* the new one */
+    /* Applies the redo of incarnations that began after the backup, until `end` on the way to inc:
+     * called when there is such redo, with an engine that follows. Blocks. */
+    int (*apply)(struct engine *e, incarnation_t inc, struct lsn end);
     void (*progress)(void *arg, uint64_t bytes, uint64_t total);
     void *arg;
 };
@@ -108,6 +113,8 @@ MUST_CHECK
 int restore_begin(const struct restore_options *o, struct restore **out);
 struct redo_pos restore_at(const struct restore *r); /* the redo restored ends here */
 bool restore_is_there(const struct restore *r);      /* the target has been passed: enough redo */
+bool restore_is_within(const struct backup *b,
+                       const struct restore_target *t); /* without redo since */
 /* The next frame of redo. Frames that it has already are passed over. Blocks. */
 MUST_CHECK
 int restore_frame(struct restore *r, struct redo_frame *f);

@@ -15,6 +15,7 @@
 #include "engine/base/mem.h"
 #include "engine/engine.h"
 #include "engine/lsm/manifest.h"
+#include "engine/txn/follow.h"
 
 #define WORK_NAME "restore-redo"
 
@@ -73,6 +74,12 @@ bool
 restore_is_there(const struct restore *r)
 {
     return is_past(&r->o.target, &r->at);
+}
+
+bool
+restore_is_within(const struct backup *b, const struct restore_target *t)
+{
+    return is_past(t, &b->end);
 }
 
 struct redo_pos
@@ -205,8 +212,9 @@ take_frame(void *arg, struct redo_frame *f)
     return rc == 0 && restore_is_there(r) ? ERR_END : rc;
 }
 
-int
-restore_folder(struct restore *r, const char *folder)
+/* The folder's redo on the way to `inc`. */
+static int
+take_folder(struct restore *r, const char *folder, incarnation_t inc)
 {
     struct folder_copy c = { .env = r->o.env, .from = folder };
     struct redo *redo = NULL;
@@ -217,9 +225,15 @@ restore_folder(struct restore *r, const char *folder)
     snprintf(c.to, sizeof c.to, "%s/%s", r->o.to, WORK_NAME);
     rc = open_copy(&r->o, &c, &redo);
     if (rc == 0)
-        rc = each_frame(redo, r->o.inc, r->at.lsn, take_frame, r);
+        rc = each_frame(redo, inc, r->at.lsn, take_frame, r);
     redo_close(redo);
     return rc == 0 ? remove_folder(&c) : rc;
+}
+
+int
+restore_folder(struct restore *r, const char *folder)
+{
+    return take_folder(r, folder, r->o.inc);
 }
 
 int
@@ -305,10 +319,11 @@ restore_begin(const struct restore_options *o, struct restore **out)
         rc = copy_segments(r);
     if (rc == 0)
         rc = open_new_redo(r);
-    /* All of the backup's redo: its segments may need it, wherever the target lies. */
+    /* All of the backup's redo: its segments may need it, wherever the target lies. It ends in the
+     * backup's incarnation, whatever came later. */
     r->o.target = (struct restore_target){ 0 };
     if (rc == 0)
-        rc = restore_folder(r, redo);
+        rc = take_folder(r, redo, o->backup->inc);
     r->o.target = o->target;
     return rc;
 }
@@ -409,9 +424,26 @@ target_scn(struct engine *e, const struct restore_target *t, scn_t *scn)
     *scn = engine_newest_scn(e);
     if (t->has_time)
         return engine_scn_at_time(e, t->time_us, scn);
-    if (t->has_scn && t->scn < *scn)
+    if (t->has_scn && t->scn > *scn)
+        return DIAG(ERR_TARGET_UNREACHABLE,
+                    "SCN %" PRIu64 " cannot be restored: the redo that came ends at SCN %" PRIu64,
+                    t->scn, *scn);
+    if (t->has_scn)
         *scn = t->scn;
     return 0;
+}
+
+/* Recovery ends with the incarnation of the backup; what came later is applied as a standby does.
+ */
+static int
+go_on(struct restore *r, struct engine *e)
+{
+    int rc = engine_follow_start(e, r->at.inc);
+
+    if (rc == 0)
+        rc = r->o.apply(e, r->at.inc, r->at.lsn);
+    engine_follow_stop(e);
+    return rc;
 }
 
 int
@@ -427,6 +459,8 @@ restore_finish(struct restore *r, uint64_t reign_id, incarnation_t *inc, scn_t *
     rc = write_manifest(r);
     if (rc == 0)
         rc = engine_mount(&eo, &e);
+    if (rc == 0 && lsn_lt(engine_applied(e), r->at.lsn))
+        rc = go_on(r, e);
     if (rc == 0)
         rc = target_scn(e, &r->o.target, scn);
     if (rc == 0) {

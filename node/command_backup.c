@@ -17,6 +17,7 @@
 #include "node/command_copy.h"
 #include "node/node.h"
 #include "node/role.h"
+#include "standby/apply.h"
 
 enum { PATH_SIZE = 512, VALUE_SIZE = 64 };
 
@@ -250,6 +251,16 @@ show_verify(void *arg, uint64_t bytes, uint64_t total)
     copy_show("checking the backup", bytes, total);
 }
 
+static int
+apply_rest(struct engine *e, incarnation_t inc, struct lsn end)
+{
+    struct apply *a = apply_start(e, inc, &(struct apply_options){ 0 });
+    int rc = apply_drain(a, end);
+
+    apply_stop(a);
+    return rc;
+}
+
 static struct restore_options
 options_of(const struct restoring *r)
 {
@@ -261,7 +272,24 @@ options_of(const struct restoring *r)
                                      .inc = r->inc,
                                      .target = r->target,
                                      .database_id = env_random_u64(r->env) | 1,
+                                     .apply = apply_rest,
                                      .progress = show_restore };
+}
+
+/* The redo between the backup's end and the target, while nothing has been written yet. */
+static int
+ask_redo(struct restoring *r)
+{
+    int rc;
+
+    if (restore_is_within(&r->backup, &r->target))
+        return 0;
+    rc = copy_has_redo(&r->call, r->call.at, r->backup.database_id, r->inc, &r->backup.end);
+    if (rc != 0)
+        diag_hint(
+            "A member keeps redo for its own needs. Keep an archive (archive.dir), give it with "
+            "--redo, or take a newer backup.");
+    return rc;
 }
 
 /* All that can be refused is refused here, before anything is written. */
@@ -284,8 +312,12 @@ plan(struct restoring *r)
     o = options_of(r);
     if (rc == 0 && r->redo != NULL)
         rc = restore_look(&o, r->redo, &r->reach);
+    if (r->at != NULL && !r->target.has_scn && !r->target.has_time) /* as of now */
+        r->target = (struct restore_target){ .has_scn = true, .scn = r->reach.scn };
     if (rc == 0)
         rc = restore_check(&r->backup, &r->target, &r->reach);
+    if (rc == 0 && r->at != NULL)
+        rc = ask_redo(r);
     if (rc == 0)
         rc = backup_verify(r->env, r->folder, &r->backup, show_verify, NULL);
     copy_shown();

@@ -42,7 +42,8 @@ struct copying {
     struct link *link;
     struct ship_base_copy *copy;
     /* redo */
-    struct restore *restore;
+    struct restore *restore; /* NULL: of a base copy, or it is only asked whether there is redo */
+    const struct redo_pos *from;
     incarnation_t inc;
     bool ended, down;
     struct fiber_queue news;
@@ -73,13 +74,17 @@ take_redo(struct copying *c, const struct ship_header *h, struct slice body)
                       (const char *)end.text.data);
     } else if (h->type == SHIP_REDO && !c->ended) {
         rc = ship_redo_decode(body, &m);
-        if (rc == 0)
+        if (rc == 0 && c->restore == NULL)
+            c->ended = true;
+        else if (rc == 0)
             rc = redo_frame_decode(m.frame.data, m.frame.size, &f);
         if (rc != 0)
             return rc;
-        rc = restore_frame(c->restore, f);
-        redo_frame_unref(f);
-        c->ended = rc == 0 && restore_is_there(c->restore);
+        if (c->restore != NULL) {
+            rc = restore_frame(c->restore, f);
+            redo_frame_unref(f);
+            c->ended = rc == 0 && restore_is_there(c->restore);
+        }
     } else {
         return 0;
     }
@@ -98,7 +103,7 @@ on_message(void *arg, struct link *l, const struct ship_header *h, struct slice 
     struct copying *c = arg;
 
     (void)l;
-    if (c->restore != NULL)
+    if (c->restore != NULL || c->from != NULL)
         return take_redo(c, h, body);
     return c->copy != NULL ? ship_base_copy_message(c->copy, h, body) : 0;
 }
@@ -153,7 +158,7 @@ run_copy(struct copying *c)
 static int
 run_redo(struct copying *c)
 {
-    struct redo_pos at = restore_at(c->restore);
+    struct redo_pos at = c->restore != NULL ? restore_at(c->restore) : *c->from;
     struct ship_redo_request q = {
         .purpose = SHIP_REDO_GAP, .inc = c->inc, .until = LSN_MAX, .from = ship_pos_of(&at)
     };
@@ -189,7 +194,7 @@ copying_main(void *arg)
     hub = link_hub_new(&o);
     rc = link_connect(hub, c->address, SHIP_JOINING, &handler, &c->link);
     if (rc == 0)
-        rc = c->restore != NULL ? run_redo(c) : run_copy(c);
+        rc = c->restore != NULL || c->from != NULL ? run_redo(c) : run_copy(c);
     if (rc != 0 && c->rc == 0) {
         c->rc = rc;
         c->why = *diag_last();
@@ -225,6 +230,20 @@ copy_database(const struct call *c, const char *address, const char *name, const
                                .dir = dir,
                                .database_id = database_id,
                                .out = out };
+
+    return run(&copying);
+}
+
+int
+copy_has_redo(const struct call *c, const char *address, uint64_t database_id, incarnation_t inc,
+              const struct redo_pos *from)
+{
+    struct copying copying = { .call = c,
+                               .address = address,
+                               .name = "restore",
+                               .database_id = database_id,
+                               .from = from,
+                               .inc = inc };
 
     return run(&copying);
 }

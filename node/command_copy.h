@@ -18,6 +18,12 @@ MUST_CHECK
 int copy_redo(const struct call *c, const char *address, uint64_t database_id, incarnation_t inc,
               struct restore *r);
 
+/* Whether the node has the redo that goes on from `from` on the way to `inc`: 0, or why not.
+ * Blocks. */
+MUST_CHECK
+int copy_has_redo(const struct call *c, const char *address, uint64_t database_id,
+                  incarnation_t inc, const struct redo_pos *from);
+
 /* A line on a terminal that is written over; nothing elsewhere. */
 void copy_show(const char *what, uint64_t bytes, uint64_t total);
 void copy_shown(void);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Tables are made, changed, emptied, renamed and dropped, alone and inside longer transactions, while
 primaries are killed, roles change, and standbys come and go. Whoever made the changes knows what each
-table must hold; in the end every member shows just that, by its rows and by each of its indexes.
+table must hold; in the end every member shows just that, by its rows and by each of its indexes, and so does a restored backup.
 
 DDL_ROUNDS (default 6) and DDL_SEED make it longer and repeatable.
 SPDX-License-Identifier: Apache-2.0
@@ -219,15 +219,18 @@ class Maker(threading.Thread):
 class Operator:
     def __init__(self, place):
         self.random = random.Random(SEED)
+        self.place = place
         self.all = [place.node(n) for n in 'ABC']
         self.primary = self.all[0]
         self.primary.init()
+        self.primary.configure(archive__dir=self.primary.dir + '.archive')
         self.primary.start()
         self.primary.query('create table steps (maker int primary key, step int)')
         self.primary.query('create table acts (act int primary key)')
         self.acts = 0
         for n in self.all[1:]:
             n.join(self.primary)
+            n.configure(archive__dir=n.dir + '.archive')
             n.start(wait='answers')
         self.primary.command('protect', 'availability', '--sync', 'ANY 1 (B, C)')
         self.synchronized()
@@ -281,6 +284,7 @@ class Operator:
 
 def chaos(place):
     o = Operator(place)
+    folder = os.path.join(place.dir, 'backup')
     makers = [Maker(i, multi_host(o.all)) for i in range(3)]
     for m in makers:
         o.primary.query('insert into steps values (%s, 0)', m.number)
@@ -297,8 +301,10 @@ def chaos(place):
         wait_until(reached, 'all makers make progress')
 
     try:
-        for _ in range(ROUNDS):
+        for i in range(ROUNDS):
             more()
+            if i == ROUNDS // 2:
+                o.primary.command('backup', '--to', folder)
             o.act()
         more()
     finally:
@@ -312,6 +318,7 @@ def chaos(place):
         m.settle(connection.cursor())
         connection.close()
     check(o, makers)
+    restored(o, makers, folder)
     for n in o.standbys() + [o.primary]:
         n.stop()
     o.primary.start(wait='answers')
@@ -323,14 +330,28 @@ def chaos(place):
           f'{sum(len(m.tables) for m in makers)} tables left')
 
 
+def show_the_same(n, makers):
+    connection = n.connect()
+    for m in makers:
+        m.compare(n, connection.cursor())
+    connection.close()
+
+
 def check(o, makers):
     scn = o.primary.scn()
     for n in o.all:
         n.wait_scn(scn)
-        connection = n.connect()
-        for m in makers:
-            m.compare(n, connection.cursor())
-        connection.close()
+        show_the_same(n, makers)
+
+
+def restored(o, makers, folder):
+    """A backup of the middle and the redo since, over all roles that changed meanwhile."""
+    r = o.place.node('R')
+    r.command('restore', folder, '--to', r.dir, '--name', 'R', '--sql', f'127.0.0.1:{r.sql_port}',
+              '--guard', r.guard(), '--scn', str(o.primary.scn()), '--at', o.primary.guard())
+    r.start()
+    show_the_same(r, makers)
+    r.stop()
 
 
 def main():
