@@ -106,6 +106,12 @@ list_one(void *arg, const char *name)
     struct listing *l = arg;
     struct backup *b = l->backup;
 
+    if (strncmp(name, "spare-", 6) == 0) { /* made by the copy's redo, and empty */
+        char path[BACKUP_FULL_MAX + BACKUP_PATH_MAX];
+
+        snprintf(path, sizeof path, "%s/%s/%s", l->dir, l->sub, name);
+        return env_unlink(l->env, path);
+    }
     if (strlen(l->sub) + strlen(name) + 2 > BACKUP_PATH_MAX || b->file_count == BACKUP_FILES_MAX)
         return DIAG(ERR_LIMIT, "too many files, or one with too long a name, in %s", l->dir);
     if (b->file_count == b->file_cap) {

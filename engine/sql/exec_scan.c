@@ -32,22 +32,27 @@ struct scan {
 /* ---- the moment -------------------------------------------------------------------------------
  */
 
-enum { UNIX_TO_PG_SECONDS = 946684800 };
+enum { UNIX_TO_PG_SECONDS = 946684800, CLOCKS_APART_US = 1000000 };
 
 int
 exec_moment(struct engine *e, const struct datum *value, bool by_scn, struct read_moment *out)
 {
+    int64_t us;
+
     *out = (struct read_moment){ 0 };
     if (by_scn && (value->is_null || value->i < 0))
         return DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF SCN must be a number from 0");
     if (value->is_null)
         return DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF TIMESTAMP must not be null");
-    if (by_scn)
+    if (by_scn) {
         out->scn = (scn_t)value->i;
-    else
-        return engine_scn_at_time(e, (uint64_t)(value->i + (int64_t)UNIX_TO_PG_SECONDS * 1000000),
-                                  &out->scn);
-    return 0;
+        return 0;
+    }
+    if (!add_ok(value->i, (int64_t)UNIX_TO_PG_SECONDS * 1000000, &us)) /* infinity */
+        us = INT64_MAX;
+    if (us > (int64_t)env_wall_us(engine_env(e)) + CLOCKS_APART_US)
+        return DIAG(ERR_INVALID_PARAMETER_VALUE, "AS OF TIMESTAMP is in the future");
+    return engine_scn_at_time(e, us > 0 ? (uint64_t)us : 0, &out->scn);
 }
 
 /* SQL-41: rows of a moment are read by the table's definition of that moment. Where the moment was

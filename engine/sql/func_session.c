@@ -97,6 +97,7 @@ static const struct func funcs[] = {
     F(2162, "pg_get_function_arguments", S, TEXT, fn_function_arguments, OID),
     F(2232, "pg_get_function_identity_arguments", S, TEXT, fn_function_arguments, OID),
     F(2165, "pg_get_function_result", S, TEXT, fn_function_result, OID),
+    F(6197, "pg_get_function_sqlbody", S, TEXT, fn_null, OID),
     F(1643, "pg_get_indexdef", S, TEXT, fn_get_indexdef, OID),
     F(2507, "pg_get_indexdef", S, TEXT, fn_get_indexdef, OID, INT4, BOOL),
     F(3352, "pg_get_partkeydef", S, TEXT, fn_null, OID),

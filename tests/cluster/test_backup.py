@@ -70,12 +70,19 @@ def in_the_first_second(place):
     n.query('insert into ledger values (2)')
     folder = os.path.join(place.dir, 'young')
     n.command('backup', '--to', folder)
+    redo = os.listdir(os.path.join(folder, 'redo'))
+    expect(redo and all(f.startswith('redo-') for f in redo), f'redo alone, nothing empty: {redo}')
     m, _ = restore(place, 'M', folder, '--time', f'{moment:.6f}')
     m.start()
     expect(ledger_of(m) == {1}, f'one row at that moment, not {ledger_of(m)}')
     m.query('delete from ledger')
     seen = m.query(f"select n from ledger as of timestamp to_timestamp({moment:.6f})")
     expect(seen == [(1,)], f'and AS OF that time as well, not {seen}')
+    for never, why in (('2200-01-01', 'in the future'), ('infinity', 'in the future'),
+                       ('1960-01-01', 'too old')):
+        told = m.client('psql', '-X', '-c', f"select n from ledger as of timestamp '{never}'",
+                        check=False).stderr
+        expect(why in told, f'{never} is {why}, not {told}')
     n.stop()
     m.stop()
 

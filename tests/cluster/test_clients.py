@@ -26,7 +26,7 @@ def same(got, want):
 
 # ---- psql ----------------------------------------------------------------------------------------
 
-CATALOGUE = (r'\d \d+ \dt \dt+ \di \di+ \ds \dv \dm \dn \dn+ \du \du+ \dg \dx \dp \ddp \dD \dO \do \dE \db'
+CATALOGUE = (r'\d \d+ \dt \dt+ \di \di+ \df+ \ds \dv \dm \dn \dn+ \du \du+ \dg \dx \dp \ddp \dD \dO \do \dE \db'
              r' \dC \dl \dRp \dRs \dP \dA \dAc \dAf \dconfig \drds \dd \des \det \dew \dc \dy \dL \dF'
              r' \dFd \dFp \dFt \dX \df \da \dT \l \l+ \lo_list').split()
 
