@@ -246,6 +246,19 @@ class Node:
             process.wait()
 
 
+def run_on_one_node(tests):
+    """Each test in turn, on the same node."""
+    with Place() as place:
+        node = place.node('A')
+        node.init()
+        node.start()
+        for test in tests:
+            print(test.__name__, flush=True)
+            test(node)
+        node.stop()
+    print(f'{len(tests)} passed, 0 failed')
+
+
 def pgbench_rate(done):
     found = re.search(r'tps = ([0-9.]+)', done.stdout)
     expect(found, f'pgbench said no rate:\n{done.stdout}{done.stderr}')

@@ -17,7 +17,7 @@ import psycopg2
 import psycopg2.extras
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Place, expect  # noqa: E402
+from harness import expect, run_on_one_node  # noqa: E402
 
 
 def same(got, want):
@@ -235,19 +235,6 @@ def bytes_that_do_harm(node):
     same(node.value('select 1'), 1)
 
 
-def main():
-    tests = (psql_asks_the_catalogue, psql_runs_statements, psycopg2_corners, statements_that_do_harm,
-             bytes_that_do_harm)
-    with Place() as place:
-        node = place.node('A')
-        node.init()
-        node.start()
-        for test in tests:
-            print(test.__name__, flush=True)
-            test(node)
-        node.stop()
-    print(f'{len(tests)} passed, 0 failed')
-
-
 if __name__ == '__main__':
-    main()
+    run_on_one_node((psql_asks_the_catalogue, psql_runs_statements, psycopg2_corners, statements_that_do_harm,
+                     bytes_that_do_harm))

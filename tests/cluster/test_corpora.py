@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import slt  # noqa: E402
-from harness import TOP, Place, expect  # noqa: E402
+from harness import TOP, expect, run_on_one_node  # noqa: E402
 
 DATA = os.path.join(TOP, 'tests', 'data')
 
@@ -37,18 +37,5 @@ def chinook(node):
     expect(got == wanted, f'Chinook: got\n{got}\nnot\n{wanted}')
 
 
-def main():
-    tests = (logic_files, chinook)
-    with Place() as place:
-        node = place.node('A')
-        node.init()
-        node.start()
-        for test in tests:
-            print(test.__name__, flush=True)
-            test(node)
-        node.stop()
-    print(f'{len(tests)} passed, 0 failed')
-
-
 if __name__ == '__main__':
-    main()
+    run_on_one_node((logic_files, chinook))

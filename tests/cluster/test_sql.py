@@ -15,7 +15,7 @@ import psycopg2.extensions
 import psycopg2.extras
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import Place, bank_consistent, expect, wait_until  # noqa: E402
+from harness import bank_consistent, expect, run_on_one_node, wait_until  # noqa: E402
 from wire import Wire, told  # noqa: E402
 
 
@@ -394,20 +394,7 @@ def reads_the_past(node):
     refused(cursor, f'execute back ({later})', '0A000')
 
 
-def main():
-    tests = (psql_describes, psql_says_where, psql_copies, psycopg2_keeps_values,
-             psycopg2_keeps_transactions, psycopg2_cancels, wire_portals, wire_formats, wire_pipelines,
-             looks_again_at_changed_rows, refuses_what_would_be_lost, reads_the_past, pgbench_runs)
-    with Place() as place:
-        node = place.node('A')
-        node.init()
-        node.start()
-        for test in tests:
-            print(test.__name__, flush=True)
-            test(node)
-        node.stop()
-    print(f'{len(tests)} passed, 0 failed')
-
-
 if __name__ == '__main__':
-    main()
+    run_on_one_node((psql_describes, psql_says_where, psql_copies, psycopg2_keeps_values,
+                     psycopg2_keeps_transactions, psycopg2_cancels, wire_portals, wire_formats, wire_pipelines,
+                     looks_again_at_changed_rows, refuses_what_would_be_lost, reads_the_past, pgbench_runs))

@@ -22,47 +22,17 @@ enum {
     ENDS = 100, /* lives that a node may need */
 };
 
-struct run {
-    struct sim *sim;
-    struct env *node;
-    struct script *s;
-};
-
-static void
-run_init(struct run *r, uint64_t seed)
-{
-    r->sim = sim_new(seed);
-    sim_allow_panic(r->sim, true);
-    sim_set_verbose(r->sim, getenv("FAULTS_VERBOSE") != NULL);
-    r->node = sim_node_new(r->sim, "a");
-    r->s = script_new(r->sim, r->node);
-}
-
-static void
-run_fini(struct run *r)
-{
-    script_free(r->s);
-    sim_free(r->sim);
-}
-
-static bool
-node_is_down(void *arg)
-{
-    return !sim_node_is_up(arg);
-}
-
 /* One life, to its end: its own, or by the fault. */
 static void
-live(struct run *r, void (*fn)(void *arg))
+live(struct script_world *r, void (*fn)(void *arg))
 {
     r->s->finished = false;
-    sim_node_start(r->node, fn, r->s);
-    sim_test_run(r->sim, 100000 * SIM_SECOND, node_is_down, r->node, SIM_DONE);
+    script_world_live(r, fn, r->s);
 }
 
 /* A life in which nothing fails. */
 static void
-live_well(struct run *r, void (*fn)(void *arg))
+live_well(struct script_world *r, void (*fn)(void *arg))
 {
     live(r, fn);
     ck_assert_msg(r->s->finished, "step %u: %s %s", r->s->step, r->s->last_message,
@@ -84,7 +54,7 @@ stride(uint32_t otherwise)
 /* Calls body for n = first, first + stride, … until a fault is not met any more. */
 static void
 visit(const struct sim_fault *fault, uint32_t step, const char *name,
-      void (*body)(struct run *r, bool met, uint32_t n))
+      void (*body)(struct script_world *r, bool met, uint32_t n))
 {
     uint32_t n = 0, points = 0;
     const char *only = getenv("FAULTS_ONLY");
@@ -92,10 +62,10 @@ visit(const struct sim_fault *fault, uint32_t step, const char *name,
 
     for (n = only != NULL ? (uint32_t)atoi(only) : 0; met; n += step) {
         struct sim_fault f = *fault;
-        struct run r;
+        struct script_world r;
         int handle;
 
-        run_init(&r, n);
+        script_world_init(&r, n);
         f.skip = n;
         if (getenv("FAULTS_VERBOSE") != NULL)
             printf("%s at operation %u\n", name, n);
@@ -110,7 +80,7 @@ visit(const struct sim_fault *fault, uint32_t step, const char *name,
         r.s->errors_max = 0;
         body(&r, met, n);
         live_well(&r, script_look);
-        run_fini(&r);
+        script_world_fini(&r);
         if (only != NULL)
             return;
     }
@@ -125,7 +95,7 @@ visit(const struct sim_fault *fault, uint32_t step, const char *name,
  * on to its end. Each recovery adds an incarnation, and so some work to the next: the steps grow.
  */
 static void
-dies_again(struct run *r, bool met, uint32_t n)
+dies_again(struct script_world *r, bool met, uint32_t n)
 {
     struct sim_fault f = { .ops = CHANGES, .count = 1 };
 
@@ -145,7 +115,7 @@ dies_again(struct run *r, bool met, uint32_t n)
 }
 
 static void
-goes_on(struct run *r, bool met, uint32_t n)
+goes_on(struct script_world *r, bool met, uint32_t n)
 {
     (void)met;
     (void)n;
@@ -155,7 +125,7 @@ goes_on(struct run *r, bool met, uint32_t n)
 /* After a kill, or a failed sync, what is read may never have reached the disk: the power fails
  * right after the node has opened on it (MANIFEST-3; rule 6 of faults.md). */
 static void
-power_fails_then(struct run *r, bool met, uint32_t n)
+power_fails_then(struct script_world *r, bool met, uint32_t n)
 {
     struct sim_fault f = { .ops = CHANGES, .kind = SIM_FAULT_CRASH, .skip = n % 61, .count = 1 };
 
@@ -241,7 +211,7 @@ END_TEST
 
 /* B13: nothing fails because the disk hangs. */
 static void
-was_finished(struct run *r, bool met, uint32_t n)
+was_finished(struct script_world *r, bool met, uint32_t n)
 {
     (void)met;
     ck_assert_msg(r->s->finished && r->s->errors == 0, "operation %u: %s", n, r->s->last_message);

@@ -18,9 +18,7 @@
 enum { FILES_MAX = 64, PATH_BYTES = 96, FLIPS = 25, LIES_STEP = 3 };
 
 struct lie {
-    struct sim *sim;
-    struct env *node;
-    struct script *s;
+    struct script_world w;
     char paths[FILES_MAX][PATH_BYTES];
     size_t path_count;
     const char *folder; /* whose files are being listed */
@@ -34,31 +32,7 @@ static void
 lie_init(struct lie *l, uint64_t seed)
 {
     memset(l, 0, sizeof *l);
-    l->sim = sim_new(seed);
-    sim_allow_panic(l->sim, true);
-    sim_set_verbose(l->sim, getenv("FAULTS_VERBOSE") != NULL);
-    l->node = sim_node_new(l->sim, "a");
-    l->s = script_new(l->sim, l->node);
-}
-
-static void
-lie_fini(struct lie *l)
-{
-    script_free(l->s);
-    sim_free(l->sim);
-}
-
-static bool
-node_is_down(void *arg)
-{
-    return !sim_node_is_up(arg);
-}
-
-static void
-live(struct lie *l, void (*fn)(void *arg), void *arg)
-{
-    sim_node_start(l->node, fn, arg);
-    sim_test_run(l->sim, 100000 * SIM_SECOND, node_is_down, l->node, SIM_DONE);
+    script_world_init(&l->w, seed);
 }
 
 /* Opens without writing and compares all that there is. */
@@ -68,11 +42,11 @@ look_main(void *arg)
     struct lie *l = arg;
     struct engine *e = NULL;
 
-    l->s->no_background = true;
-    l->rc = script_mount(l->s, &e);
+    l->w.s->no_background = true;
+    l->rc = script_mount(l->w.s, &e);
     if (l->rc == 0) {
         engine_publish(e, lsn_make(UINT64_MAX));
-        l->rc = script_verify(l->s, e);
+        l->rc = script_verify(l->w.s, e);
     }
     snprintf(l->message, sizeof l->message, "%s", l->rc != 0 ? diag_last()->message : "");
     engine_close(e);
@@ -82,7 +56,7 @@ static void
 look(struct lie *l)
 {
     l->rc = ERR_INTERNAL;
-    live(l, look_main, l);
+    script_world_live(&l->w, look_main, l);
     l->looks++;
     l->refused += l->rc != 0;
 }
@@ -104,7 +78,7 @@ list_files(struct lie *l, const char *folder)
 {
     l->folder = folder;
     l->path_count = 0;
-    ck_assert_int_eq(env_list_dir(l->node, folder, note_name, l), 0);
+    ck_assert_int_eq(env_list_dir(l->w.node, folder, note_name, l), 0);
     ck_assert_uint_gt(l->path_count, 0);
 }
 
@@ -117,7 +91,7 @@ measure(struct lie *l, const char *path, uint32_t *crc)
     uint8_t *data;
     size_t got;
 
-    ck_assert_int_eq(env_open(l->node, path, ENV_READ, &f), 0);
+    ck_assert_int_eq(env_open(l->w.node, path, ENV_READ, &f), 0);
     ck_assert_int_eq(env_size(f, &size), 0);
     data = xmalloc(size + 1);
     ck_assert_int_eq(env_pread(f, data, size, 0, &got), 0);
@@ -137,13 +111,13 @@ flip_everywhere(struct lie *l, const char *path, const char *named)
     uint64_t used = measure(l, path, &before);
 
     for (int i = 0; i < FLIPS && used > 0; i++) {
-        uint64_t at = sim_random(l->sim, used);
-        uint8_t mask = (uint8_t)(1u << sim_random(l->sim, 8));
+        uint64_t at = sim_random(l->w.sim, used);
+        uint8_t mask = (uint8_t)(1u << sim_random(l->w.sim, 8));
 
         (void)measure(l, path, &before);
-        sim_disk_flip(l->node, path, at, mask);
+        sim_disk_flip(l->w.node, path, at, mask);
         look(l);
-        sim_disk_flip(l->node, path, at, mask);
+        sim_disk_flip(l->w.node, path, at, mask);
         if (l->rc == 0)
             continue; /* in what carries no meaning, or is not needed any more */
         ck_assert_msg(l->rc == ERR_CORRUPT || l->rc == ERR_NOT_SUPPORTED, "%s at %llu: %s %s", path,
@@ -159,8 +133,8 @@ flip_everywhere(struct lie *l, const char *path, const char *named)
 static void
 prepare(struct lie *l)
 {
-    live(l, script_life, l->s);
-    ck_assert_msg(l->s->finished, "%s", l->s->last_message);
+    script_world_live(&l->w, script_life, l->w.s);
+    ck_assert_msg(l->w.s->finished, "%s", l->w.s->last_message);
     look(l);
     ck_assert_msg(l->rc == 0, "%s", l->message);
     l->looks = l->refused = 0;
@@ -179,7 +153,7 @@ START_TEST(test_flips_in_redo)
     printf("redo: %llu looks, %llu refused\n", (unsigned long long)l.looks,
            (unsigned long long)l.refused);
     ck_assert_uint_gt(l.refused, 0);
-    lie_fini(&l);
+    script_world_fini(&l.w);
 }
 END_TEST
 
@@ -196,7 +170,7 @@ START_TEST(test_flips_in_segments)
     printf("segments: %llu looks, %llu refused\n", (unsigned long long)l.looks,
            (unsigned long long)l.refused);
     ck_assert_uint_gt(l.refused, 0);
-    lie_fini(&l);
+    script_world_fini(&l.w);
 }
 END_TEST
 
@@ -210,7 +184,7 @@ START_TEST(test_flips_in_the_manifest)
     for (int i = 0; i < 3; i++)
         flip_everywhere(&l, "/db/manifest", "manifest");
     ck_assert_uint_gt(l.refused, l.looks / 2);
-    lie_fini(&l);
+    script_world_fini(&l.w);
 }
 END_TEST
 
@@ -228,13 +202,13 @@ lying_body(enum sim_fault_kind kind, const char *name)
         int handle;
 
         lie_init(&l, n);
-        l.s->errors_max = 2;
-        handle = sim_fault_add(l.node, &f);
-        live(&l, script_life, l.s);
-        met = sim_fault_hits(l.node, handle) > 0;
-        sim_fault_clear(l.node);
+        l.w.s->errors_max = 2;
+        handle = sim_fault_add(l.w.node, &f);
+        script_world_live(&l.w, script_life, l.w.s);
+        met = sim_fault_hits(l.w.node, handle) > 0;
+        sim_fault_clear(l.w.node);
         points += met;
-        if (l.s->created && l.s->finished) {
+        if (l.w.s->created && l.w.s->finished) {
             look(&l);
             ck_assert_msg(l.rc == 0 || l.rc == ERR_CORRUPT, "write %u: %s %s", n, err_name(l.rc),
                           l.message);
@@ -243,7 +217,7 @@ lying_body(enum sim_fault_kind kind, const char *name)
             noticed++;
         }
         ck_assert(met || l.rc == 0);
-        lie_fini(&l);
+        script_world_fini(&l.w);
     }
     printf("%s: %u points, %u noticed\n", name, points, noticed);
     ck_assert_uint_gt(noticed, 0);

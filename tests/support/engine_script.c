@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/engine.h"
 #include "engine/lsm/lsm.h"
+#include "tests/support/sim_test.h"
 
 /* A step is one transaction, in words: "a3" puts a value under key 3 of tree a, "a3!" a large one,
  * "a3-" deletes; "(" is a savepoint, ")" releases it, "<" rolls back to it and releases it; "new"
@@ -726,4 +727,36 @@ script_look(void *arg)
         return;
     engine_close(e);
     s->finished = true;
+}
+
+/* ---- a world for it -------------------------------------------------------------------------- */
+
+void
+script_world_init(struct script_world *w, uint64_t seed)
+{
+    w->sim = sim_new(seed);
+    sim_allow_panic(w->sim, true);
+    sim_set_verbose(w->sim, getenv("FAULTS_VERBOSE") != NULL);
+    w->node = sim_node_new(w->sim, "a");
+    w->s = script_new(w->sim, w->node);
+}
+
+void
+script_world_fini(struct script_world *w)
+{
+    script_free(w->s);
+    sim_free(w->sim);
+}
+
+static bool
+node_is_down(void *arg)
+{
+    return !sim_node_is_up(arg);
+}
+
+void
+script_world_live(struct script_world *w, void (*fn)(void *arg), void *arg)
+{
+    sim_node_start(w->node, fn, arg);
+    sim_test_run(w->sim, 100000 * SIM_SECOND, node_is_down, w->node, SIM_DONE);
 }

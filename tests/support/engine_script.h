@@ -70,4 +70,15 @@ int script_mount(struct script *s, struct engine **out);
 MUST_CHECK
 int script_verify(struct script *s, struct engine *e);
 
+/* A node of its own, on a disk that may fail, and the script that it plays. */
+struct script_world {
+    struct sim *sim;
+    struct env *node;
+    struct script *s;
+};
+void script_world_init(struct script_world *w, uint64_t seed);
+void script_world_fini(struct script_world *w);
+/* One life of the node, to its end: its own, or by a fault. */
+void script_world_live(struct script_world *w, void (*fn)(void *arg), void *arg);
+
 #endif

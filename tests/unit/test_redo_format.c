@@ -7,6 +7,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/redo/redo_int.h"
+#include "tests/support/redo_records.h"
 
 static uint64_t seed;
 
@@ -33,35 +34,6 @@ check_hex(struct slice s, const char *hex)
 
 /* ---- records -------------------------------------------------------------------------------- */
 
-static const txid_t tx = TXID_BIT | (uint64_t)3 << TXID_COUNTER_BITS | 7;
-
-/* One of each kind, in the order of their numbers. */
-static void
-write_all(struct writer *w)
-{
-    txid_t children[2] = { tx + 1, tx + 2 };
-    struct redo_incarnation inc = { { 4, 3, 99, 3, { 0x5000 }, 0x1122334455667788 }, 100 };
-    struct redo_restore_point point = {
-        .guaranteed = true, .moment = { 3, 98 }, .time_us = 1000, .name = slice_str("before")
-    };
-    size_t at = redo_encode_writes_begin(w, tx, 1);
-
-    redo_encode_op(w, REDO_OP_PUT, 300, slice_str("key"), slice_str("value"));
-    redo_encode_op(w, REDO_OP_DELETE, 1, slice_str("k"), slice(NULL, 0));
-    redo_encode_op(w, REDO_OP_PUT_PART, 2, slice_str("p"), slice_str("v1"));
-    redo_encode_writes_end(w, at);
-    redo_encode_commit(w, &(struct redo_commit){ tx, 5, 6, 0x21, 2, NULL }, children);
-    redo_encode_abort(w, tx, children, 1);
-    redo_encode_tree(w, REDO_TREE_CREATE, tx, 301);
-    redo_encode_tree(w, REDO_TREE_DROP, tx, 302);
-    redo_encode_checkpoint(w, &(struct redo_checkpoint){ 7, { 0x6000 } });
-    redo_encode_incarnation(w, &inc);
-    redo_encode_restore_point(w, &point);
-    redo_encode_horizon(w, 8);
-    redo_encode_time_mark(w, &(struct redo_time_mark){ 9, 10 });
-    redo_encode_ids(w, &(struct redo_ids){ slice_str("oid"), 16384 });
-}
-
 /* Computed from the table in record.h, not by the encoder. */
 static const char golden_records[] =
     "27000000010107000000000c00800101ac02036b65790576616c75650201016b03020170027631"
@@ -83,46 +55,12 @@ START_TEST(test_golden_records)
     struct writer w;
 
     wr_init(&w, 0);
-    write_all(&w);
+    redo_records_write(&w);
     ck_assert_int_eq(wr_finish(&w), 0);
     check_hex(wr_view(&w), golden_records);
     wr_fini(&w);
 }
 END_TEST
-
-/* Decodes one record with every decoder that could be meant; prints it, too. */
-static void
-decode_any(const struct redo_record *rec, struct writer *text)
-{
-    struct redo_writes writes;
-    struct redo_commit commit;
-    struct redo_abort aborted;
-    struct redo_tree tree;
-    struct redo_checkpoint checkpoint;
-    struct redo_incarnation inc;
-    struct redo_restore_point point;
-    struct redo_time_mark mark;
-    struct redo_ids ids;
-    struct redo_op op;
-    scn_t scn;
-
-    if (redo_decode_writes(rec, &writes) == 0)
-        while (redo_op_next(&writes, &op) == 0)
-            ck_assert_uint_le(op.key.size, REDO_KEY_MAX);
-    (void)!redo_decode_commit(rec, &commit);
-    (void)!redo_decode_abort(rec, &aborted);
-    (void)!redo_decode_tree(rec, &tree);
-    (void)!redo_decode_checkpoint(rec, &checkpoint);
-    (void)!redo_decode_incarnation(rec, &inc);
-    (void)!redo_decode_restore_point(rec, &point);
-    (void)!redo_decode_horizon(rec, &scn);
-    (void)!redo_decode_time_mark(rec, &mark);
-    (void)!redo_decode_ids(rec, &ids);
-    wr_reset(text);
-    redo_record_print(rec, text);
-    ck_assert_int_eq(wr_finish(text), 0);
-    ck_assert_uint_eq(text->data[text->size - 1], 0);
-}
 
 START_TEST(test_records_round_trip)
 {
@@ -149,10 +87,10 @@ START_TEST(test_records_round_trip)
 
     wr_init(&w, 0);
     wr_init(&text, 0);
-    write_all(&w);
+    redo_records_write(&w);
     rd_init(&r, w.data, w.size);
     while ((rc = redo_record_next(&r, &rec)) == 0) {
-        decode_any(&rec, &text);
+        redo_records_decode(&rec, &text);
         ck_assert_str_eq((const char *)text.data, words[count]);
         count++;
     }
@@ -182,7 +120,7 @@ START_TEST(test_records_total)
             for (size_t i = next_random() % 200; i > 0; i--)
                 wr_u8(&w, (uint8_t)next_random());
         } else {
-            write_all(&w);
+            redo_records_write(&w);
             for (uint64_t i = next_random() % 4; i > 0; i--)
                 w.data[next_random() % w.size] = (uint8_t)next_random();
         }
@@ -192,7 +130,7 @@ START_TEST(test_records_total)
             memcpy(copy, w.data, size);
         rd_init(&r, copy, size);
         while (redo_record_next(&r, &rec) == 0)
-            decode_any(&rec, &text);
+            redo_records_decode(&rec, &text);
         xfree(copy);
     }
     wr_fini(&w);
