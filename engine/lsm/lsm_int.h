@@ -104,6 +104,8 @@ struct lsm_tree {
     _Atomic bool seal_wanted;
     _Atomic uint64_t debt; /* bytes that compaction owes */
     _Atomic uint32_t runs;
+    uint32_t flush_failures; /* in a row, since failing_since_ns; the flushing thread's */
+    uint64_t failing_since_ns;
     uint8_t *cursor; /* where the round of partial merges goes on; with merge_busy */
     size_t cursor_size;
 };

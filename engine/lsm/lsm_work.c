@@ -9,11 +9,13 @@
 #include "engine/base/log.h"
 #include "engine/lsm/lsm_int.h"
 
-#define TELL_AGAIN_NS (60 * (uint64_t)1000000000)
+#define TELL_AGAIN_NS    (60 * (uint64_t)1000000000)
+#define FLUSH_FAILING_NS (30 * (uint64_t)1000000000)
 
 enum {
     IDLE_WAIT_US = 500000,
     RETRY_WAIT_US = 200000, /* after a job failed: disk full, redo stopped */
+    FLUSH_FAILURES_MAX = 16,
     DELAY_MAX_US = 100000,
     DELAY_GRAIN_US = 2000, /* timers are good to a millisecond: shorter waits are saved up */
     DRAIN_BPS_START = 64 << 20,
@@ -276,6 +278,25 @@ tell_failure(struct lsm *l, const struct lsm_tree *t, enum lsm_job_kind kind)
              kind == LSM_JOB_FLUSH ? "flush" : "merge", (unsigned long long)t->id);
 }
 
+/* B2: a disk that takes no segment for so long takes none: redo would grow for ever, and writers
+ * stand still. The node stops while its redo is whole, and another may take over. A full disk is
+ * waited for (B12), and merges are: they only save work. */
+static void
+note_flush(struct lsm_tree *t, int rc)
+{
+    uint64_t now = env_boot_ns(t->lsm->env);
+
+    if (rc == 0)
+        t->flush_failures = 0;
+    if (rc != ERR_IO)
+        return;
+    if (t->flush_failures++ == 0)
+        t->failing_since_ns = now;
+    if (t->flush_failures >= FLUSH_FAILURES_MAX && now - t->failing_since_ns >= FLUSH_FAILING_NS)
+        PANIC("tree %llu could not be flushed %u times: %s", (unsigned long long)t->id,
+              t->flush_failures, diag_last()->message);
+}
+
 /* Runs one kind of job of a tree, as long as there is one. True: something was done. */
 static bool
 work_kind(struct lsm_tree *t, enum lsm_job_kind kind, bool *failed)
@@ -285,6 +306,8 @@ work_kind(struct lsm_tree *t, enum lsm_job_kind kind, bool *failed)
 
     if (rc == 0)
         rc = lsm_job_install(job);
+    if (kind == LSM_JOB_FLUSH)
+        note_flush(t, rc);
     if (rc != 0 && rc != ERR_NOT_FOUND && rc != ERR_AGAIN) {
         if (!atomic_load(&t->lsm->stopping))
             tell_failure(t->lsm, t, kind);

@@ -403,6 +403,56 @@ START_TEST(test_no_room_for_segments)
 }
 END_TEST
 
+/* ---- B2: a disk that takes no segments ---------------------------------------------------------
+ */
+
+enum { UNFLUSHED_ROWS = 80 }; /* more than the half of memtables, less than all */
+
+/* What is committed goes on being so; after a while of failing flushes the node stops. */
+static void
+failing_main(void *arg)
+{
+    struct sim_fault fault = { .ops = SIM_OP_SYNC, .kind = SIM_FAULT_EIO, .path = "/segments/" };
+    struct world *w = arg;
+    struct commit_token token;
+
+    start(w);
+    sim_fault_add(w->node, &fault);
+    for (uint32_t n = 0; n < UNFLUSHED_ROWS; n++)
+        must(put_commit(w, (uint32_t)sim_random(w->sim, KEYS), &token), "put");
+    w->done = true;
+    env_sleep_us(w->node, 600 * SIM_SECOND);
+    CHECK(false);
+}
+
+static void
+failing_body(struct sim *sim, uint64_t seed, void *arg)
+{
+    struct world *w = calloc(1, sizeof *w);
+    uint64_t began = sim_now_us(sim);
+
+    (void)seed;
+    (void)arg;
+    w->sim = sim;
+    w->node = sim_node_new(sim, "a");
+    sim_allow_panic(sim, true);
+    run(w, failing_main);
+    ck_assert_ptr_nonnull(sim_node_last_words(w->node));
+    ck_assert_msg(strstr(sim_node_last_words(w->node), "could not be flushed") != NULL, "%s",
+                  sim_node_last_words(w->node));
+    ck_assert_uint_ge(sim_now_us(sim) - began, 30 * SIM_SECOND);
+    sim_allow_panic(sim, false);
+    sim_fault_clear(w->node);
+    run(w, again_main);
+    free(w);
+}
+
+START_TEST(test_flushes_that_fail_for_ever)
+{
+    sim_test_seeds(SEEDS, failing_body, NULL);
+}
+END_TEST
+
 /* ---- F1, E5: the clock jumps ----------------------------------------------------------------- */
 
 enum { JUMPS = 9, COMMITS = 6 };
@@ -604,6 +654,7 @@ main(void)
     tcase_add_test(t, test_full_disk);
     tcase_add_test(t, test_restart_on_a_full_disk);
     tcase_add_test(t, test_no_room_for_segments);
+    tcase_add_test(t, test_flushes_that_fail_for_ever);
     tcase_add_test(t, test_clock_jumps);
     tcase_add_test(t, test_history_ends);
     suite_add_tcase(suite, t);
