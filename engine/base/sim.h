@@ -111,7 +111,9 @@ enum sim_fault_kind {
     SIM_FAULT_ENOSPC,
     SIM_FAULT_DELAY,       /* takes delay_us longer */
     SIM_FAULT_BIT_FLIP,    /* write: one bit goes wrong; read: one bit of the file rots first */
+    SIM_FAULT_MISREAD,     /* read: one bit of what is read is wrong, and the file is not */
     SIM_FAULT_LOST_WRITE,  /* said to be done, and never reaches the disk */
+    SIM_FAULT_EARLY,       /* ENV_DSYNC: said to be done at once, and safe only when it should be */
     SIM_FAULT_MISDIRECTED, /* a write lands some pages further on */
     SIM_FAULT_TORN,        /* write: EIO after some of its sectors were written */
     SIM_FAULT_CRASH,       /* the power is cut in the middle */
@@ -153,6 +155,9 @@ void sim_net_isolate(struct sim *sim, struct env *node, bool blocked); /* from a
 void sim_net_heal(struct sim *sim); /* nothing is blocked any more */
 /* Every connection between the two is reset, at both ends, at once. */
 void sim_net_reset(struct sim *sim, struct env *a, struct env *b);
+/* The connection that carries the byte after so many more from one to the other ends just before
+ * it, wherever that is: the reader gets what comes before, and the end; the writer a reset. */
+void sim_net_cut(struct sim *sim, struct env *from, struct env *to, uint64_t bytes);
 /* One-way delay of what `from` sends; 50 to 500 µs at first. */
 void sim_net_set_delay(struct sim *sim, struct env *from, struct env *to, uint64_t min_us,
                        uint64_t max_us);

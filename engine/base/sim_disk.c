@@ -262,14 +262,29 @@ settle_mark(struct sim_inode *i, struct sim_write *w)
     }
 }
 
+static struct sim_write *
+write_find(struct sim_inode *i, uint64_t seq)
+{
+    list_for_each (w, &i->writes, struct sim_write, link)
+        if (w->seq == seq)
+            return w;
+    return NULL;
+}
+
+void
+sim_write_safe_at(struct sim_inode *i, uint64_t seq, uint64_t safe_ns)
+{
+    struct sim_write *w = write_find(i, seq);
+
+    if (w != NULL)
+        w->safe_ns = safe_ns;
+}
+
 void
 sim_write_settle(struct sim_inode *i, uint64_t seq)
 {
-    struct sim_write *last = NULL;
+    struct sim_write *last = write_find(i, seq);
 
-    list_for_each (w, &i->writes, struct sim_write, link)
-        if (w->seq == seq)
-            last = w;
     if (last == NULL)
         return; /* a sync was quicker */
     settle_mark(i, last);
@@ -553,6 +568,24 @@ cut_writes(struct sim *sim, struct sim_inode *i, enum cut_mood mood)
     }
 }
 
+/* Those whose time has come. One may take others along. */
+static void
+settle_safe(struct sim *sim, struct sim_inode *i)
+{
+    bool again = true;
+
+    while (again) {
+        again = false;
+        list_for_each (w, &i->writes, struct sim_write, link) {
+            if (w->safe_ns == 0 || w->safe_ns > sim->now_ns)
+                continue;
+            sim_write_settle(i, w->seq);
+            again = true;
+            break;
+        }
+    }
+}
+
 static bool
 is_cut(struct sim_inode *const *cut, size_t count, const struct sim_inode *dir)
 {
@@ -627,6 +660,7 @@ sim_disk_power_cut(struct sim *sim, struct sim_disk *d)
     enum cut_mood mood = dice == 0 ? CUT_KEEPS_ALL : dice == 1 ? CUT_LOSES_ALL : CUT_MIXES;
 
     list_for_each (i, &d->inodes, struct sim_inode, disk_link) {
+        settle_safe(sim, i);
         cut_writes(sim, i, mood);
         if (i->is_changed) {
             uint64_t before = i->seen.size;

@@ -103,7 +103,9 @@ op_begin(struct env *env, enum sim_op op, const char *doing, const char *path, u
             sim_node_crash(env);
         break;
     case SIM_FAULT_BIT_FLIP:
+    case SIM_FAULT_MISREAD:
     case SIM_FAULT_LOST_WRITE:
+    case SIM_FAULT_EARLY:
     case SIM_FAULT_MISDIRECTED:
     case SIM_FAULT_TORN:
         break;
@@ -275,6 +277,8 @@ sim_pread(struct env_file *f, void *buf, size_t size, uint64_t offset, size_t *g
         sim_image_flip(&f->inode->durable, at, mask);
     }
     sim_image_read(&f->inode->seen, buf, *got, offset);
+    if (is_fault(fault, SIM_FAULT_MISREAD) && *got > 0)
+        ((uint8_t *)buf)[sim_random(n->sim, *got)] ^= (uint8_t)(1u << sim_random(n->sim, 8));
     return 0;
 }
 
@@ -322,6 +326,10 @@ write_data(struct env_file *f, uint8_t *data, size_t size, uint64_t offset,
     seq = sim_write_add(i, data, size, offset, is_fault(fault, SIM_FAULT_LOST_WRITE));
     if (is_fault(fault, SIM_FAULT_CRASH) && sim_thread_self() != NULL)
         sim_node_crash(f->env);
+    if (is_dsync && is_fault(fault, SIM_FAULT_EARLY)) {
+        sim_write_safe_at(i, seq, n->sim->now_ns + n->speed.sync_us * UINT64_C(1000));
+        return 0;
+    }
     sim_delay(f->env, is_dsync                       ? n->speed.sync_us
                       : (f->flags & ENV_DIRECT) != 0 ? n->speed.direct_write_us
                                                      : n->speed.write_us);

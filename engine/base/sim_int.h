@@ -25,9 +25,9 @@ struct sim_timer {
 enum { SIM_TIMER_OFF = -1 };
 
 struct sim_link {
-    bool is_blocked;
+    bool is_blocked, is_cut; /* is_cut: at the byte after cut_after more */
     uint32_t corrupt_per_million;
-    uint64_t delay_min_us, delay_max_us;
+    uint64_t delay_min_us, delay_max_us, cut_after;
 };
 
 struct sim {
@@ -214,8 +214,9 @@ struct sim_write {
     struct list link; /* struct sim_inode.writes */
     uint64_t seq;     /* in order of arrival */
     bool is_truncate;
-    bool is_due;     /* while writes are picked to be made durable */
-    uint64_t offset; /* or the new size */
+    bool is_due;      /* while writes are picked to be made durable */
+    uint64_t safe_ns; /* durable from then on, without anybody's doing; 0: never */
+    uint64_t offset;  /* or the new size */
     size_t size;
     uint8_t data[];
 };
@@ -255,6 +256,8 @@ uint64_t sim_write_add(struct sim_inode *i, const void *data, size_t size, uint6
                        bool is_hidden);
 void sim_truncate_add(struct sim_inode *i, uint64_t size);
 /* Makes the write of that number durable, after those before it that it overlaps. */
+/* It becomes durable at that time, if the power is not cut before. */
+void sim_write_safe_at(struct sim_inode *i, uint64_t seq, uint64_t safe_ns);
 void sim_write_settle(struct sim_inode *i, uint64_t seq);
 void sim_inode_sync(struct sim_inode *i, uint64_t seq_max);
 /* The writes up to there are over: some of them durable, the others lost. */

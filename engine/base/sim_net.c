@@ -224,25 +224,47 @@ syn_arrives(struct side *s)
     segment_send(s, SEGMENT_SYN_ACK, NULL, 0);
 }
 
+/* How much of it arrives, and the end of the connection behind that. */
+static size_t
+cut_here(struct side *s, size_t size)
+{
+    struct side *from = other_side(s);
+    struct sim_link *l = link_from(from);
+
+    if (!l->is_cut || l->cut_after >= size) {
+        l->cut_after -= l->is_cut ? size : 0;
+        return size;
+    }
+    l->is_cut = false;
+    arriving_drop(s);
+    arriving_drop(from);
+    side_fail(from, "Connection reset by peer");
+    s->is_eof = true;
+    return (size_t)l->cut_after;
+}
+
 static void
 data_arrives(struct side *s, const struct segment *g)
 {
     struct side *from = other_side(s);
+    size_t size = cut_here(s, g->size);
 
-    if (s->data_start > 0 && s->data_start + s->data_size + g->size > s->data_cap) {
+    if (size == 0)
+        return;
+    if (s->data_start > 0 && s->data_start + s->data_size + size > s->data_cap) {
         memmove(s->data, s->data + s->data_start, s->data_size);
         s->data_start = 0;
     }
-    if (s->data_size + g->size > s->data_cap) {
-        s->data_cap = 2 * (s->data_size + g->size);
+    if (s->data_size + size > s->data_cap) {
+        s->data_cap = 2 * (s->data_size + size);
         s->data = sim_realloc(s->data, s->data_cap);
     }
-    memcpy(s->data + s->data_start + s->data_size, g->data, g->size);
-    s->data_size += g->size;
+    memcpy(s->data + s->data_start + s->data_size, g->data, size);
+    s->data_size += size;
     if (link_from(s)->is_blocked)
-        from->ack_waiting_bytes += g->size;
+        from->ack_waiting_bytes += size;
     else
-        from->unacked_bytes -= g->size;
+        from->unacked_bytes -= size;
     side_poke(from);
 }
 
@@ -529,6 +551,17 @@ sim_sendv(struct env_sock *s, const struct iovec *v, int count, size_t *sent)
 
 /* ---- the end ------------------------------------------------------------------------------- */
 
+/* What a blocked link holds is the sender's to send again: without power it never comes. */
+static void
+held_drop(struct side *from)
+{
+    if (!link_from(from)->is_blocked)
+        return;
+    list_for_each_safe (g, next, &other_side(from)->arriving, struct segment, link)
+        if (g->kind != SEGMENT_TIMEOUT)
+            segment_drop(g);
+}
+
 static void
 stream_free(struct env_sock *s, enum sim_death how)
 {
@@ -536,6 +569,8 @@ stream_free(struct env_sock *s, enum sim_death how)
     struct side *side = sock_side(s);
 
     side->sock = NULL;
+    if (how == SIM_DEATH_POWER)
+        held_drop(side);
     xfree(side->data);
     side->data = NULL;
     if (other_side(side)->sock == NULL) {
@@ -661,8 +696,10 @@ void
 sim_net_heal(struct sim *sim)
 {
     for (int i = 0; i < sim->node_count; i++)
-        for (int k = 0; k < sim->node_count; k++)
+        for (int k = 0; k < sim->node_count; k++) {
+            sim->links[i][k].is_cut = false;
             sim_net_block(sim, &sim->nodes[i]->env, &sim->nodes[k]->env, false);
+        }
 }
 
 void
@@ -679,6 +716,15 @@ sim_net_reset(struct sim *sim, struct env *a, struct env *b)
             side_fail(&s[i], "Connection reset by peer");
         }
     }
+}
+
+void
+sim_net_cut(struct sim *sim, struct env *from, struct env *to, uint64_t bytes)
+{
+    struct sim_link *l = &sim->links[sim_node_of(from)->index][sim_node_of(to)->index];
+
+    l->is_cut = true;
+    l->cut_after = bytes;
 }
 
 void

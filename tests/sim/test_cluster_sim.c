@@ -13,8 +13,7 @@
  *
  * Tried by hand, what it catches: a standby that publishes past the pointer, and an applier that
  * drops a row in a hundred, in the first seed; following that skips the cut, in "an accepted loss".
- * A gate that ignores the list it notices only in "there and back", because a failover is refused;
- * acknowledging before the write it does not catch (test_engine_faults and test_kill do).
+ * Rules that SIM_MUTANT switches off, and what notices: tests/README.md.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
@@ -45,13 +44,31 @@ finish(struct cluster *c)
 
 /* ---- random ---------------------------------------------------------------------------------- */
 
+/* A slow disk leaves time between what is written and what is durable. */
+static void
+set_speed(struct cluster *c, int node)
+{
+    static const struct sim_disk_speed speeds[] = {
+        { 80, 40, 600, 2000, 10 },
+        { 80, 400, 6000, 20000, 10 },
+    };
+    uint64_t i = cluster_random(c, sizeof speeds / sizeof *speeds);
+
+    cluster_note(c, "the disk of %s takes %u us to sync", c->node[node].name, speeds[i].sync_us);
+    sim_disk_set_speed(c->node[node].env, &speeds[i]);
+}
+
 static void
 drive_random(struct cluster *c, void *arg)
 {
     /* Most seeds have all faults, some one kind alone, and one in four an operator who accepts
      * losses. */
-    static const unsigned mixes[] = { FAULT_PROCESS, FAULT_NET, FAULT_DISK | FAULT_PROCESS,
-                                      FAULT_ROLE, FAULT_ROLE | FAULT_PROTECT | FAULT_NET };
+    static const unsigned mixes[] = { FAULT_PROCESS,
+                                      FAULT_NET,
+                                      FAULT_DISK | FAULT_PROCESS,
+                                      FAULT_ROLE,
+                                      FAULT_ROLE | FAULT_PROTECT | FAULT_NET,
+                                      FAULT_ACKED };
     const char *asked = getenv("SIM_KINDS");
     unsigned kinds = FAULT_ALL & ~(unsigned)FAULT_LOSS;
 
@@ -64,6 +81,8 @@ drive_random(struct cluster *c, void *arg)
         kinds = (unsigned)strtoul(asked, NULL, 10);
     cluster_note(c, "faults of the kinds %u", kinds);
     cluster_make(c);
+    for (int i = 0; i < CLUSTER_NODES && cluster_chance(c, 50); i++)
+        set_speed(c, i);
     cluster_load(c, 2 + (int)cluster_random(c, 4), 3);
     cluster_disturb(c, kinds, EVENTS);
     finish(c);
@@ -314,6 +333,58 @@ drive_shorter_log(struct cluster *c, void *arg)
 }
 
 static bool
+is_synchronized(struct cluster *c, void *arg)
+{
+    const struct node *a = c->node[0].node;
+
+    (void)arg;
+    return a != NULL && a->status.state == ROLE_OPEN && a->status.sync == ROLE_SYNCHRONIZED;
+}
+
+static void
+start_synchronized(struct cluster *c)
+{
+    cluster_make(c);
+    cluster_load(c, 4, 3);
+    must_ack(c, 0);
+    EXPECT(c, cluster_wait(c, 10 * SIM_SECOND, is_synchronized, NULL), "a has no standby");
+}
+
+/* FO-50: isolation is a fence. The old primary runs on, goes on alone, and tells nobody; when it is
+ * let in again it follows, and nothing that a client was told is lost. */
+static void
+drive_fence(struct cluster *c, void *arg)
+{
+    (void)arg;
+    start_synchronized(c);
+    cluster_fence(c, 0);
+    cluster_sleep(c, 400000);
+    EXPECT(c, cluster_failover_fenced(c, 1, false), "b is refused");
+    must_ack(c, 1);
+    EXPECT(c, c->node[0].is_alone, "a does not go on");
+    EXPECT(c, cluster_unfence(c, 0, 10 * SIM_SECOND), "a stays open");
+    must_ack(c, 1);
+    finish(c);
+}
+
+/* FO-13, FO-50: without the word a failover is refused while the primary cannot be heard; with it
+ * also, while another of the list may stand with that primary (any 1 of 2). Both go on. */
+static void
+drive_not_fenced(struct cluster *c, void *arg)
+{
+    bool word = *(bool *)arg;
+
+    start_synchronized(c);
+    sim_net_partition(c->sim, c->node[1].env, c->node[0].env, true);
+    sim_net_partition(c->sim, c->node[word ? 1 : 0].env, c->node[2].env, true);
+    cluster_sleep(c, 2 * SIM_SECOND);
+    EXPECT(c, cluster_wordsf(c, 1, word ? "failover fenced" : "failover") != 0, "b takes over");
+    must_ack(c, 0);
+    EXPECT(c, c->node[0].is_alone == !word, "a goes on %s", word ? "alone" : "with c");
+    finish(c);
+}
+
+static bool
 is_past_its_log(struct cluster *c, void *arg)
 {
     const struct node *b = c->node[1].node;
@@ -377,6 +448,36 @@ drive_full_disk(struct cluster *c, void *arg)
     finish(c);
 }
 
+/* B5: a bit of what is read from segments is wrong, now and then. Who reads gets an error
+ * (checksums) or the truth. */
+static void
+drive_misread(struct cluster *c, void *arg)
+{
+    const struct sim_fault misread = {
+        .ops = SIM_OP_READ, .kind = SIM_FAULT_MISREAD, .path = ".seg", .per_million = 200000
+    };
+    uint32_t hits = 0;
+
+    (void)arg;
+    cluster_make(c);
+    cluster_load(c, 5, 4);
+    cluster_sleep(c, 3 * SIM_SECOND);
+    for (int i = 0; i < CLUSTER_NODES; i++) { /* nothing is cached */
+        int handle;
+
+        cluster_crash(c, i);
+        cluster_start(c, i);
+        cluster_sleep(c, 50000);
+        c->node[i].faulty = true;
+        handle = sim_fault_add(c->node[i].env, &misread);
+        cluster_sleep(c, SIM_SECOND);
+        hits += sim_fault_hits(c->node[i].env, handle);
+        sim_fault_remove(c->node[i].env, handle);
+    }
+    EXPECT(c, hits > 0, "no segment was read");
+    finish(c);
+}
+
 static const struct scenario {
     const char *name;
     void (*driver)(struct cluster *c, void *arg);
@@ -388,6 +489,10 @@ static const struct scenario {
     { "a shorter log", drive_shorter_log, false },
     { "a shorter log, failover", drive_shorter_log, true },
     { "catching up", drive_catch_up, false },
+    { "segments are misread", drive_misread, false },
+    { "isolation as a fence", drive_fence, false },
+    { "no fence", drive_not_fenced, false },
+    { "no fence, and one stands with it", drive_not_fenced, true },
     { "full disks", drive_full_disk, false },
 };
 enum {

@@ -10,6 +10,13 @@ enum { PAUSE_US = 400000 };
 
 /* ---- machines -------------------------------------------------------------------------------- */
 
+static bool
+no_command(struct cluster *c, void *arg)
+{
+    (void)arg;
+    return c->commands == 0;
+}
+
 static int
 any(struct cluster *c)
 {
@@ -77,6 +84,89 @@ disturb_pause(struct cluster *c)
     }
 }
 
+/* ---- at an acknowledgement ------------------------------------------------------------------- */
+
+struct blow {
+    uint32_t acked; /* it falls when clients were told of more than so many */
+    int node;
+    bool all, sprung;
+};
+
+static bool
+was_told(struct cluster *c, void *arg)
+{
+    return c->acked > ((const struct blow *)arg)->acked;
+}
+
+static void
+cut_power(struct cluster *c, void *arg)
+{
+    struct blow *b = arg;
+
+    b->sprung = true;
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        if (i == b->node || b->all)
+            cluster_crash(c, i);
+}
+
+static bool
+has_sprung(struct cluster *c, void *arg)
+{
+    (void)c;
+    return ((const struct blow *)arg)->sprung;
+}
+
+static bool
+is_synchronized(struct cluster *c, void *arg)
+{
+    int primary = cluster_primary(c);
+
+    (void)arg;
+    return primary >= 0 && c->node[primary].node->status.sync == ROLE_SYNCHRONIZED;
+}
+
+/* What was acknowledged last is durable where the power fails at that moment, and on as many of
+ * the list as asked (FO-1): also while none of them hears the primary, since then nothing is. Then
+ * another takes over, or the primary goes on from what its disk has (FO-34). */
+static void
+disturb_acked(struct cluster *c)
+{
+    struct blow b = { .node = -1 };
+    bool starved = cluster_chance(c, 50);
+    int to;
+
+    if (!cluster_wait(c, 5 * SIM_SECOND, no_command, NULL))
+        return;
+    if (cluster_chance(c, 80)) /* else nobody may take over */
+        (void)cluster_wait(c, 6 * SIM_SECOND, is_synchronized, NULL);
+    b.node = cluster_primary(c);
+    b.all = !starved && cluster_chance(c, 70);
+    b.acked = c->acked + (uint32_t)cluster_random(c, 4) + (starved ? 8 : 0); /* on their way */
+    if (b.node < 0)
+        return;
+    to = (b.node + 1 + (int)cluster_random(c, CLUSTER_NODES - 1)) % CLUSTER_NODES;
+    if (starved)
+        cluster_note(c, "no standby hears %s", c->node[b.node].name);
+    for (int i = 0; i < CLUSTER_NODES && starved; i++)
+        if (i != b.node)
+            sim_net_partition(c->sim, c->node[b.node].env, c->node[i].env, true);
+    cluster_trap(c, was_told, cut_power, &b);
+    if (!cluster_wait(c, 50000 + cluster_random(c, 500000), has_sprung, &b)) {
+        c->trap = NULL;
+        cut_power(c, &b);
+    }
+    sim_net_heal(c->sim);
+    if (cluster_chance(c, starved ? 15 : 40)) {
+        cluster_start(c, b.node);
+        return;
+    }
+    cluster_start(c, to);
+    if (b.all && cluster_chance(c, 50))
+        cluster_start(c, CLUSTER_NODES - b.node - to);
+    cluster_sleep(c, 300000 + cluster_random(c, 300000));
+    (void)cluster_failover_fenced(c, to, false);
+}
+
 /* ---- the network ----------------------------------------------------------------------------- */
 
 static struct env *
@@ -95,7 +185,7 @@ disturb_net(struct cluster *c)
 
     if (from == to)
         return;
-    switch (cluster_random(c, 7)) {
+    switch (cluster_random(c, 8)) {
     case 0:
         cluster_note(c, "%s and %s are parted", names[0], names[1]);
         sim_net_partition(c->sim, from, to, true);
@@ -120,6 +210,14 @@ disturb_net(struct cluster *c)
         cluster_note(c, "%s to %s is fast", names[0], names[1]);
         sim_net_set_delay(c->sim, from, to, 50, 500);
         return;
+    case 6: { /* in the middle of a frame, of a message, of its length */
+        uint64_t at = cluster_random(c, cluster_chance(c, 50) ? 64 : 64 << 10);
+
+        cluster_note(c, "%s to %s ends after %llu bytes", names[0], names[1],
+                     (unsigned long long)at);
+        sim_net_cut(c->sim, from, to, at);
+        return;
+    }
     default:
         if (to == c->clients) /* their protocol has no checksum */
             return;
@@ -138,13 +236,6 @@ disturb_net(struct cluster *c)
 
 /* ---- roles ----------------------------------------------------------------------------------- */
 
-static bool
-no_command(struct cluster *c, void *arg)
-{
-    (void)arg;
-    return c->commands == 0;
-}
-
 /* Whether nobody but `to` is primary or may become one by itself: those that were last are down.
  * Nor would an operator force a node that slept through the reign that was last (FO-51). */
 static bool
@@ -155,7 +246,7 @@ word_is_true(const struct cluster *c, int to)
     for (int i = 0; i < CLUSTER_NODES; i++) {
         const struct node *n = c->node[i].node;
 
-        if (i == to || !cluster_is_up(c, i))
+        if (i == to || !cluster_is_up(c, i) || c->node[i].fenced)
             continue;
         if (n == NULL || (n->status.state != ROLE_MOUNTED && n->status.state != ROLE_CANVASSING) ||
             n->shown.primary == n->self || n->status.is_primary)
@@ -164,18 +255,36 @@ word_is_true(const struct cluster *c, int to)
     return true;
 }
 
+struct known {
+    int elected, by;
+};
+
 static bool
 knows(struct cluster *c, void *arg)
 {
-    const struct node *elected = c->node[*(int *)arg].node;
+    const struct known *k = arg;
+    const struct node *elected = c->node[k->elected].node, *n = c->node[k->by].node;
 
-    for (int i = 0; i < CLUSTER_NODES && elected != NULL; i++) {
-        const struct node *n = c->node[i].node;
+    return elected == NULL || (n != NULL && n->shown.key.inc >= elected->shown.key.inc);
+}
 
-        if (n != NULL && n->shown.key.inc < elected->shown.key.inc)
-            return false;
-    }
-    return true;
+/* With one leg nobody else needs to have heard of it: the word stays true until they have. So they
+ * are let in one by one. */
+static void
+tell_others(struct cluster *c, int elected)
+{
+    sim_net_heal(c->sim);
+    for (int up = 1; up >= 0; up--)
+        for (int i = 0; i < CLUSTER_NODES; i++) {
+            struct known k = { elected, i };
+
+            if (i == elected || cluster_is_up(c, i) != (up == 1))
+                continue;
+            sim_fault_clear(c->node[i].env);
+            sim_node_resume(c->node[i].env);
+            cluster_start(c, i);
+            (void)cluster_wait(c, 30 * SIM_SECOND, knows, &k);
+        }
 }
 
 bool
@@ -189,12 +298,55 @@ cluster_failover_fenced(struct cluster *c, int to, bool accept_loss)
     rc = cluster_wordsf(c, to, "failover fenced%s", accept_loss ? " accept-loss" : "");
     c->word_at = cluster_now(c);
     c->loss_accepted = c->loss_accepted || accept_loss;
-    /* With one leg nobody else needs to have heard of it: the word stays true until they have. */
-    if (accept_loss && rc == 0) {
-        sim_net_heal(c->sim);
-        (void)cluster_wait(c, 30 * SIM_SECOND, knows, &to);
-    }
+    if (accept_loss && rc == 0)
+        tell_others(c, to);
     return rc == 0;
+}
+
+void
+cluster_fence(struct cluster *c, int node)
+{
+    cluster_note(c, "%s is fenced off", c->node[node].name);
+    c->node[node].fenced = true;
+    sim_net_isolate(c->sim, c->node[node].env, true);
+}
+
+static bool
+is_no_primary(struct cluster *c, void *arg)
+{
+    const struct node *n = c->node[*(int *)arg].node;
+
+    return n == NULL || n->status.state != ROLE_OPEN;
+}
+
+bool
+cluster_unfence(struct cluster *c, int node, uint64_t us)
+{
+    struct env *env = c->node[node].env;
+    bool gone;
+
+    for (int i = 0; i < CLUSTER_NODES; i++)
+        if (i != node)
+            sim_net_partition(c->sim, env, c->node[i].env, false);
+    gone = cluster_wait(c, us, is_no_primary, &node);
+    sim_net_reset(c->sim, env, c->clients);
+    sim_net_partition(c->sim, env, c->clients, false);
+    c->node[node].fenced = false;
+    cluster_note(c, "%s is not fenced off any more", c->node[node].name);
+    return gone;
+}
+
+/* FO-50: the old primary goes on, where nobody hears it. */
+static void
+fail_over_running(struct cluster *c, int old, int to)
+{
+    cluster_fence(c, old);
+    cluster_sleep(c, cluster_random(c, 1500000));
+    cluster_start(c, to);
+    cluster_sleep(c, 300000);
+    (void)cluster_failover_fenced(c, to, false);
+    cluster_sleep(c, cluster_random(c, PAUSE_US));
+    (void)cluster_unfence(c, old, 3 * SIM_SECOND);
 }
 
 static void
@@ -219,6 +371,11 @@ disturb_role(struct cluster *c, unsigned kinds)
         if (!cluster_wait(c, 5 * SIM_SECOND, no_command, NULL))
             return;
         primary = cluster_primary(c);
+        if (primary >= 0 && cluster_chance(c, 30)) {
+            sim_net_heal(c->sim);
+            fail_over_running(c, primary, (primary + 1 + any(c) % 2) % CLUSTER_NODES);
+            break;
+        }
         if (primary >= 0) {
             if (cluster_chance(c, 50))
                 cluster_kill(c, primary);
@@ -291,6 +448,8 @@ disturb_disk(struct cluster *c)
         { "a write fails", { SIM_OP_WRITE, SIM_FAULT_EIO, NULL, 0, 1, 0, 0 } },
         { "the disk is slow", { SIM_OP_ANY, SIM_FAULT_DELAY, NULL, 0, 60, 0, 60000 } },
         { "reads fail", { SIM_OP_READ, SIM_FAULT_EIO, NULL, 0, 3, 0, 0 } },
+        { "segments are misread", { SIM_OP_READ, SIM_FAULT_MISREAD, ".seg", 0, 3, 0, 0 } },
+        { "files are misread", { SIM_OP_READ, SIM_FAULT_MISREAD, NULL, 0, 3, 0, 0 } },
         { "the power fails in a write",
           { SIM_OP_WRITE | SIM_OP_SYNC, SIM_FAULT_CRASH, NULL, 0, 1, 0, 0 } },
         { "the power fails at a name",
@@ -320,8 +479,8 @@ one(struct cluster *c, unsigned kinds)
     unsigned kind;
 
     do
-        kind = 1u << cluster_random(c, 6);
-    while ((kind & kinds) == 0);
+        kind = 1u << cluster_random(c, 8);
+    while ((kind & kinds & ~(unsigned)FAULT_LOSS) == 0);
     switch (kind) {
     case FAULT_PROCESS:
         disturb_process(c);
@@ -337,6 +496,9 @@ one(struct cluster *c, unsigned kinds)
         break;
     case FAULT_PROTECT:
         disturb_protect(c);
+        break;
+    case FAULT_ACKED:
+        disturb_acked(c);
         break;
     default:
         disturb_disk(c);

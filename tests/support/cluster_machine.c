@@ -219,7 +219,6 @@ cluster_start(struct cluster *c, int node)
     if (cluster_is_up(c, node))
         return;
     cluster_note(c, "start %s", c->node[node].name);
-    c->node[node].fenced = false;
     begin(&c->node[node], node_th_main);
 }
 
@@ -412,4 +411,5 @@ cluster_make(struct cluster *c)
     }
     EXPECT(c, cluster_wait(c, 60 * SIM_SECOND, is_settled, NULL), "they do not follow");
     EXPECT(c, cluster_wordsf(c, 0, "protect availability 1 b c") == 0, "they do not protect");
+    cluster_mutant_disks(c);
 }

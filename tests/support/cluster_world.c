@@ -130,7 +130,7 @@ watch_gate(struct cluster *c, struct cluster_node *n)
         return;
     n->reign = g->acknowledged_inc;
     n->acknowledged = g->acknowledged.v;
-    if (n->acknowledged == 0 || n->fenced)
+    if (n->acknowledged == 0 || (n->fenced && n->is_alone))
         return;
     EXPECT(c, n->reign >= c->reign,
            "INV-1: %s acknowledges in incarnation %u, after %s did in incarnation %u", n->name,
@@ -184,6 +184,7 @@ watch(void *arg)
         watch_gate(c, n);
         watch_visible(c, n);
     }
+    cluster_mutant_step(c);
     if (c->trap != NULL && c->trap(c, c->trap_arg)) {
         c->trap = NULL;
         c->sprung(c, c->trap_arg);
@@ -245,6 +246,7 @@ cluster_run(struct sim *sim, uint64_t seed, void (*driver)(struct cluster *c, vo
     c->sim = sim;
     c->seed = seed;
     c->verbose = getenv("SIM_SEED") != NULL;
+    cluster_mutant_choose(c);
     c->clients = sim_node_new(sim, "clients");
     for (int i = 0; i < CLUSTER_NODES; i++) {
         c->node[i] = (struct cluster_node){ .cluster = c, .index = i };

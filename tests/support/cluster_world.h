@@ -41,7 +41,7 @@ struct cluster_node {
     char why[256];
     unsigned life;        /* how often it was started */
     bool faulty;          /* its disk may have failed it: it may panic, or refuse to open */
-    bool fenced;          /* an operator has said so: it is killed before it may speak again */
+    bool fenced;          /* isolated, and an operator relies on it: alone, it speaks to nobody */
     incarnation_t reign;  /* of the last acknowledgement here */
     scn_t acknowledged;   /* in it */
     uint64_t shown;       /* visible SCN */
@@ -80,6 +80,7 @@ struct cluster {
     struct sim *sim;
     uint64_t seed;
     bool verbose;
+    const struct cluster_mutant *mutant; /* the rule that is switched off; NULL: none */
     struct env *clients;
     struct cluster_node node[CLUSTER_NODES];
     char key[128]; /* cluster.key, as a file of each machine */
@@ -142,8 +143,6 @@ void cluster_start(struct cluster *c, int node);
 void cluster_stop(struct cluster *c, int node);  /* cleanly */
 void cluster_kill(struct cluster *c, int node);  /* the process */
 void cluster_crash(struct cluster *c, int node); /* the power */
-/* Erased, admitted and copied anew. */
-void cluster_rejoin(struct cluster *c, int node);
 bool cluster_is_up(const struct cluster *c, int node);
 int cluster_primary(const struct cluster *c); /* that is open for writing; -1: none */
 /* Sends a command to a node. 0, or what it answered. Blocks. */
@@ -155,6 +154,12 @@ void cluster_post(struct cluster *c, int node, const char *words);
 /* Faults are over, all machines run: waits until one is open and all others follow it. */
 void cluster_converge(struct cluster *c);
 void cluster_settle(struct cluster *c); /* waits until all show the same moment */
+
+/* ---- rules switched off (cluster_mutant.c) --------------------------------------------------- */
+
+void cluster_mutant_choose(struct cluster *c); /* by SIM_MUTANT */
+void cluster_mutant_disks(struct cluster *c);  /* once there are nodes */
+void cluster_mutant_step(struct cluster *c);   /* before each step */
 
 /* ---- clients (cluster_load.c) ---------------------------------------------------------------- */
 

@@ -620,6 +620,42 @@ START_TEST(test_kill_closes_connections)
 }
 END_TEST
 
+/* SIM-6: what a blocked link holds is lost with its sender's power. */
+START_TEST(test_power_cut_behind_a_partition)
+{
+    struct talk t;
+    int before;
+
+    talk_start(&t);
+    sim_net_block(sim, t.client, t.server, true);
+    ck_assert_int_eq(sim_run(sim, SIM_SECOND, talk_is_over, &t), SIM_TIME);
+    before = t.received;
+    sim_node_crash(t.client);
+    sim_net_heal(sim);
+    ck_assert_int_eq(sim_run(sim, SIM_SECOND, NULL, NULL), SIM_DEADLOCK);
+    ck_assert_int_eq(t.received, before);
+}
+END_TEST
+
+/* SIM-6: a cut is exact to the byte, and both ends learn of it. */
+START_TEST(test_cut_at_a_byte)
+{
+    struct talk t;
+    int before;
+
+    talk_start(&t);
+    sim_net_block(sim, t.client, t.server, true);
+    ck_assert_int_eq(sim_run(sim, SIM_SECOND, talk_is_over, &t), SIM_TIME);
+    before = t.received;
+    sim_net_cut(sim, t.client, t.server, 12345);
+    sim_net_block(sim, t.client, t.server, false);
+    ck_assert_int_eq(sim_run(sim, SIM_SECOND, talk_is_over, &t), SIM_DONE);
+    ck_assert_int_eq(t.result, ERR_CONNECTION_FAILURE);
+    ck_assert_int_eq(sim_run(sim, SIM_SECOND, NULL, NULL), SIM_DEADLOCK);
+    ck_assert_int_eq(t.received, before + 12345);
+}
+END_TEST
+
 START_TEST(test_refused_and_reset)
 {
     struct talk t = { .server = sim_node_new(sim, "server") };
@@ -689,6 +725,8 @@ main(void)
     tcase_add_test(tc, test_silence_after_a_power_cut);
     tcase_add_test(tc, test_reset_after_a_restart);
     tcase_add_test(tc, test_kill_closes_connections);
+    tcase_add_test(tc, test_cut_at_a_byte);
+    tcase_add_test(tc, test_power_cut_behind_a_partition);
     tcase_add_test(tc, test_refused_and_reset);
     tcase_add_test(tc, test_paused_nodes_stand_still);
     suite_add_tcase(suite, tc);

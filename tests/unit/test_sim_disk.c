@@ -187,6 +187,54 @@ START_TEST(test_dsync_writes_are_durable)
 }
 END_TEST
 
+static uint8_t early_found;
+
+static void
+early_write_main(void *arg)
+{
+    struct env_file *f = open_file("/data", ENV_DSYNC);
+
+    put(f, "x", 1, 0);
+    if (*(bool *)arg)
+        env_sleep_us(env_self(), 1000); /* as long as a sync takes, and more */
+    sim_node_crash(env_self());
+}
+
+static void
+early_read_main(void *arg)
+{
+    struct env_file *f = open_file("/data", ENV_DSYNC);
+    size_t got;
+
+    (void)arg;
+    ck_assert_int_eq(env_pread(f, &early_found, 1, 0, &got), 0);
+    put(f, "", 1, 0);
+    ck_assert_int_eq(env_sync(f), 0);
+    env_close(f);
+}
+
+/* A disk that says too early that a write is safe: it is so soon, and until then may be lost. */
+START_TEST(test_early_writes_are_lost)
+{
+    const struct sim_fault early = { .ops = SIM_OP_WRITE, .kind = SIM_FAULT_EARLY };
+    struct env *node = sim_node_new(sim, "n");
+    struct file_model m;
+    int lost = 0;
+
+    run_node(node, create_main, &m);
+    (void)sim_fault_add(node, &early);
+    for (int i = 0; i < 40; i++) {
+        bool waits = i % 2 == 1;
+
+        run_node(node, early_write_main, &waits);
+        run_node(node, early_read_main, NULL);
+        lost += early_found != 'x';
+        ck_assert(early_found == 'x' || !waits);
+    }
+    ck_assert_int_gt(lost, 0);
+}
+END_TEST
+
 struct names {
     bool sync_file, sync_dir, kill;
 };
@@ -376,6 +424,7 @@ START_TEST(test_faults_by_rule)
         .ops = SIM_OP_SYNC, .kind = SIM_FAULT_EIO, .path = "data", .skip = 3, .count = 1
     };
     struct sim_fault flip = { .ops = SIM_OP_READ, .kind = SIM_FAULT_BIT_FLIP, .count = 1 };
+    struct sim_fault misread = { .ops = SIM_OP_READ, .kind = SIM_FAULT_MISREAD, .count = 1 };
     uint8_t page[4096], clean[4096];
     struct env_file *f;
     size_t got, wrong = 0;
@@ -394,11 +443,17 @@ START_TEST(test_faults_by_rule)
     sim_fault_add(node, &flip);
     ck_assert_int_eq(env_open(node, "/data", ENV_READ, &f), 0);
     ck_assert_int_eq(env_pread(f, page, sizeof page, 0, &got), 0);
-    env_close(f);
     memset(clean, 7, sizeof clean);
     for (size_t i = 0; i < sizeof page; i++)
         wrong += page[i] != clean[i];
     ck_assert_uint_eq(wrong, 1);
+    memcpy(clean, page, sizeof clean); /* as it is on the disk from here on */
+    sim_fault_add(node, &misread);
+    ck_assert_int_eq(env_pread(f, page, sizeof page, 0, &got), 0);
+    ck_assert_mem_ne(page, clean, sizeof page);
+    ck_assert_int_eq(env_pread(f, page, sizeof page, 0, &got), 0);
+    ck_assert_mem_eq(page, clean, sizeof page);
+    env_close(f);
 }
 END_TEST
 
@@ -457,6 +512,7 @@ main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, test_power_cuts_lose_only_what_was_not_synced);
     tcase_add_test(tc, test_dsync_writes_are_durable);
+    tcase_add_test(tc, test_early_writes_are_lost);
     tcase_add_test(tc, test_names_need_their_folder_synced);
     tcase_add_test(tc, test_a_cut_at_each_operation);
     tcase_add_test(tc, test_folders);
