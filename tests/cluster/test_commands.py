@@ -304,12 +304,14 @@ def times_and_zones(place, a):
         text = time.strftime(form, time.gmtime(int(moment) + shift))
         text = text.format(f'{moment % 1:.6f}'[1:])
         d = place.node(f'T{i}')
-        d.command('restore', folder, '--to', d.dir, '--name', d.name, '--sql',
-                  f'127.0.0.1:{d.sql_port}', '--guard', d.guard(), '--time', text, '--at', a.guard())
+        made = d.command('restore', folder, '--to', d.dir, '--name', d.name, '--sql',
+                         f'127.0.0.1:{d.sql_port}', '--guard', d.guard(), '--time', text, '--at',
+                         a.guard())
         d.start()
         expect(sorted(r[0] for r in d.query('select a from t')) == [0, 1, 2], f'as of {text}')
         told = run('status', '--at', d.guard(), '--key', d.dir).stdout
-        expect(f"SCN {d.scn()}." in told, f'the SCN that it was restored to: {told}')
+        scn = re.match(r'Restored SCN (\d+) of', made.stdout).group(1)
+        expect(f'SCN {scn}.' in told, f'the SCN {scn} that it was restored to: {told}')
         d.stop()
     d = place.node('F')
     for text in ('2200-01-01 00:00:00Z', '2000-01-01 00:00:00Z'):
