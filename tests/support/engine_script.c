@@ -253,7 +253,7 @@ note_moment(struct script *s, struct moment at)
 
 /* A commit or a cut has happened after all. */
 static void
-settle_pending(struct script *s, struct engine *e, const struct script_state *got)
+settle_pending(struct script *s, struct moment read, const struct script_state *got)
 {
     if (!s->is_pending)
         return;
@@ -261,7 +261,7 @@ settle_pending(struct script *s, struct engine *e, const struct script_state *go
     if (!same(got, &s->pending) || same(&s->pending, &s->state))
         return;
     s->state = s->pending;
-    note_moment(s, (struct moment){ engine_incarnation(e), engine_newest_scn(e) });
+    note_moment(s, read);
     s->step++;
 }
 
@@ -302,7 +302,7 @@ verify_in(struct script *s, struct engine *e, struct txn *t)
 
     if (rc != 0)
         return rc;
-    settle_pending(s, e, &got);
+    settle_pending(s, (struct moment){ engine_incarnation(e), txn_snapshot_scn(t) }, &got);
     expect_state(s, &got, &s->state, "the present", 0, 0);
     s->compared++;
     for (uint32_t i = 0; rc == 0 && i < s->moment_count; i++)
