@@ -13,6 +13,7 @@
 #include "engine/base/mem.h"
 #include "engine/lsm/lsm.h"
 #include "engine/txn/follow.h"
+#include "logship/ship_send.h"
 #include "standby/apply.h"
 #include "tests/support/folder.h"
 
@@ -168,7 +169,7 @@ stop_following(struct node *n, struct lsn end)
 static void
 node_follow(struct node *n, struct node *of)
 {
-    struct redo_pos mine, theirs, at, there;
+    struct redo_pos mine, theirs, at = { 0 }, there;
     struct lineage_fork fork;
     struct lineage_end a, b;
     incarnation_t target = engine_incarnation(of->engine);
@@ -188,12 +189,11 @@ node_follow(struct node *n, struct node *of)
     a = (struct lineage_end){ engine_lineage(n->engine), n->follows, mine.lsn };
     b = (struct lineage_end){ engine_lineage(of->engine), target, theirs.lsn };
     must(lineage_compare(&a, &b, &fork));
-    at = (struct redo_pos){ .lsn = fork.lsn };
+    at.lsn = fork.lsn;
     if (fork.inc != 0) {
-        must(redo_locate(engine_redo(n->engine), fork.inc, fork.lsn, &at));
-        must(redo_locate(engine_redo(of->engine), fork.inc, fork.lsn, &there));
-        ck_assert_uint_eq(at.lsn.v, there.lsn.v);
-        ck_assert(hash128_eq(at.chain, there.chain));
+        must(ship_locate(n->engine, fork.inc, fork.lsn, &at));
+        must(ship_locate(of->engine, fork.inc, fork.lsn, &there));
+        ck_assert(at.lsn.v == there.lsn.v && hash128_eq(at.chain, there.chain));
     }
     must(engine_follow_cut(n->engine, target, &at, NULL));
     n->follows = target;
