@@ -184,11 +184,9 @@ struct engine {
     uint64_t status_swept; /* ended_count at the last sweep */
     bool disk_was_full;
     scn_t exposed_stored;
-    struct env_file *exposed_file;     /* exposed.c; or NULL */
-    scn_t times_own;                   /* the commit of the last row of commit times */
-    _Atomic incarnation_t settled_inc; /* of the last flush: where its redo would go on, */
-    _Atomic uint64_t settled_low;      /* were it not for times (host_settle_times) */
-    scn_t times_refreshed;             /* visible when what is kept of them was read */
+    struct env_file *exposed_file; /* exposed.c; or NULL */
+    scn_t times_own;               /* the commit of the last row of commit times */
+    scn_t times_refreshed;         /* visible when what is kept of them was read */
     struct members_limit members_limit;
 
     _Atomic uint64_t commit_count, abort_count;
@@ -306,8 +304,6 @@ bool times_are_late(struct engine *e); /* commits of earlier incarnations are no
 /* From where redo of the incarnation has to be read for commits that no row holds; `none` if there
  * are none. */
 struct lsn times_low(struct engine *e, incarnation_t inc, struct lsn none);
-MUST_CHECK
-int host_settle_times(struct engine *e); /* the keeper's */
 /* A cut at `scn`, if it is one, hides rows that hold commits below it: these come back to memory.
  * Parks. */
 MUST_CHECK

@@ -56,8 +56,6 @@ host_settle(void *arg, struct lsn *end)
     } else {
         low = follow_dispatched(e, &inc, end);
     }
-    atomic_store(&e->settled_inc, inc);
-    atomic_store(&e->settled_low, low.v);
     return follow_store_low(e, inc, times_low(e, inc, low));
 }
 
@@ -155,26 +153,6 @@ host_installed(void *arg)
 
     if (e->redo != NULL)
         (void)redo_each(e->redo, release_redo, e);
-}
-
-/* What the last flush kept only for times that were not stored yet goes once they are: without
- * another flush, which an idle node may not have for long. */
-int
-host_settle_times(struct engine *e)
-{
-    struct lsn settled = lsn_make(atomic_load(&e->settled_low)), low;
-    incarnation_t inc = engine_incarnation(e);
-    int rc;
-
-    if (settled.v == 0 || atomic_load(&e->settled_inc) != inc)
-        return 0;
-    low = times_low(e, inc, settled);
-    if (lsn_le(low, follow_stored_low(e, inc)))
-        return 0;
-    rc = follow_store_low(e, inc, low);
-    if (rc == 0)
-        host_installed(e);
-    return rc;
 }
 
 void

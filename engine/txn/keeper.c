@@ -199,8 +199,6 @@ keeper_step(struct engine *e)
         diag_clear(); /* tried again in the next step */
     if (!engine_is_writable(e) && follow_horizon(e) != 0)
         diag_clear();
-    if (host_settle_times(e) != 0)
-        diag_clear();
     if (undo_step(e->undo) != 0)
         diag_clear();
     sweep_statuses(e);
