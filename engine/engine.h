@@ -53,6 +53,7 @@ struct engine_options {
     int background_threads;   /* flush and compaction; 0: one */
     bool no_background;       /* tests step flush and compaction themselves */
     bool no_sync;             /* bench only: redo is written but not forced */
+    bool hold_redo;           /* none is let go of until redo_hold says so */
     /* How much of an incarnation's redo mounting has replayed, now and then; NULL: not told. */
     void (*progress)(void *arg, uint64_t bytes, uint64_t total);
     void *progress_arg;

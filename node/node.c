@@ -121,6 +121,7 @@ open_engine(struct node *n, const struct node_options *options)
         .ring_bytes = (size_t)c->redo_ring,
         .redo_file_bytes = (uint64_t)c->redo_file_size,
         .redo_keep_bytes = (uint64_t)c->redo_keep,
+        .hold_redo = true, /* until the members are known (destinations_set) */
         .archive_dir = c->archive_dir[0] != '\0' ? c->archive_dir : NULL,
         .retention_us = (uint64_t)c->retention_time_us,
         .retention_bytes = (uint64_t)c->retention_size,

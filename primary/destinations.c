@@ -95,6 +95,8 @@ void
 destinations_keep_redo(struct destinations *d, struct redo *redo)
 {
     env_mutex_lock(&d->mutex);
+    if (d->redo != NULL)
+        redo_hold(d->redo, true);
     for (uint32_t i = 0; i < d->count; i++)
         keep_no_more(d, &d->known[i]);
     d->redo = redo;
@@ -140,6 +142,8 @@ destinations_set(struct destinations *d, const member_id_t *members, const bool 
         keep(d, &now[i]);
     memcpy(d->known, now, sizeof now);
     d->count = count;
+    if (d->redo != NULL)
+        redo_hold(d->redo, false);
     env_mutex_unlock(&d->mutex);
 }
 

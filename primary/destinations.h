@@ -33,8 +33,8 @@ void destinations_ack(struct destinations *d, member_id_t member, const struct s
 void destinations_log(struct destinations *d, struct lsn end, uint64_t now_ns);
 
 /* DEST-3: redo is kept for each member from what it has made durable on (for one that was never
- * heard of: all that is here), within redo's own budget, also while it is away. NULL: no more, as
- * before the engine closes. */
+ * heard of: all that is here), within redo's own budget, also while it is away. Until the members
+ * are set none is let go of (redo_hold), nor after NULL: no more is kept, as the engine closes. */
 void destinations_keep_redo(struct destinations *d, struct redo *redo);
 
 /* For gate_acknowledged: fills at most GATE_MEMBERS_MAX; returns how many. */

@@ -360,6 +360,7 @@ files_init(struct redo_files *fs, const struct redo_options *o)
                                .database_id = o->database_id,
                                .file_bytes = o->file_bytes,
                                .keep_bytes = o->keep_bytes,
+                               .held = o->hold,
                                .spare_want = o->spare_count,
                                .next_spare = 1,
                                .next_sequence = 1 };

@@ -285,6 +285,8 @@ next_to_retire(struct redo *r)
     struct redo_files *fs = &r->files;
     incarnation_t seen = 0;
 
+    if (fs->held)
+        return NULL;
     shed_pins(r);
     list_for_each (f, &fs->files, struct redo_file, link) {
         bool is_first = f->head.start.inc != seen;
@@ -459,6 +461,15 @@ redo_unpin(struct redo *r, struct redo_pin *pin)
 {
     env_mutex_lock(&r->files.lock);
     list_remove(&pin->link);
+    env_cond_signal(&r->files.work);
+    env_mutex_unlock(&r->files.lock);
+}
+
+void
+redo_hold(struct redo *r, bool hold)
+{
+    env_mutex_lock(&r->files.lock);
+    r->files.held = hold;
     env_cond_signal(&r->files.work);
     env_mutex_unlock(&r->files.lock);
 }

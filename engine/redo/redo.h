@@ -61,6 +61,7 @@ struct redo_options {
     uint32_t pace_us;       /* longest wait of small writes for redo_acknowledged; 0: 1000 */
     bool fdatasync;         /* pwrite and fdatasync rather than O_DIRECT|O_DSYNC */
     bool no_sync;           /* bench only: written, not forced */
+    bool hold;              /* redo_hold from the beginning */
     /* What the caller knows to have been durable here (from the manifest): an incarnation whose
      * redo is found to end below is refused as corrupt. */
     const struct redo_pos *known;
@@ -245,6 +246,8 @@ void redo_pin(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct ls
 void redo_pin_move(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct lsn lsn);
 bool redo_pin_is_lost(struct redo *r, const struct redo_pin *pin);
 void redo_unpin(struct redo *r, struct redo_pin *pin);
+/* While held no file goes: whose claims there are is not known yet, or no more. */
+void redo_hold(struct redo *r, bool hold);
 
 struct redo_stats {
     uint64_t parts, frames, writes, bytes_records, bytes_written;

@@ -211,6 +211,7 @@ struct redo_files {
     struct redo_release_mark *releases;
     uint32_t release_count;
     struct list pins;      /* of redo_pin.link */
+    bool held;             /* redo_hold */
     incarnation_t current; /* being written or followed */
     incarnation_t tail;    /* of the file begun last in this life; 0: none yet */
     uint64_t archived_count;

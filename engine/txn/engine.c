@@ -134,6 +134,7 @@ engine_open_redo(struct engine *e)
         .ring_bytes = o->ring_bytes,
         .file_bytes = o->redo_file_bytes,
         .keep_bytes = o->redo_keep_bytes,
+        .hold = o->hold_redo,
         .no_sync = o->no_sync,
     };
     struct redo_pos known;

@@ -62,7 +62,7 @@ def same_rows(a, b):
 def pair(place, **keys):
     a, b = place.node('A'), place.node('B')
     a.init()
-    a.configure(**SMALL, **keys)
+    a.configure(**dict(SMALL, **keys))
     a.start()
     a.query('create table much (a int primary key, b text, c text)')
     write_much(a, 2)
@@ -82,6 +82,26 @@ def catches_up_from_the_archive():
         wait_until(lambda: follows(b), 'B follows')
         same_rows(a, b)
         expect('base copy' not in b.log(), 'from the archive, without a base copy')
+
+
+def goes_on_after_restarts():
+    """DEST-3: what a standby that is away has not got outlives the primary's restarts, clean or not."""
+    with Place(keep='KEEP' in os.environ) as place:
+        a, b = pair(place, redo__keep='100MB')
+        c = place.node('C')
+        c.join(a)
+        c.start(wait='answers')
+        wait_until(lambda: follows(c), 'C follows: with it A is a majority')
+        b.stop()
+        for i in range(6):
+            write_much(a, 1)
+            a.query('checkpoint')
+            a.stop() if i % 2 == 0 else a.kill()
+            a.start()
+        b.start(wait='answers')
+        wait_until(lambda: follows(b), 'B follows')
+        same_rows(a, b)
+        expect('base copy' not in b.log(), 'without a base copy')
 
 
 def copies_over_itself():
@@ -279,7 +299,7 @@ def moves_to_other_addresses():
 
 
 def main():
-    tests = [catches_up_from_the_archive, copies_over_itself, moves_to_other_addresses,
+    tests = [catches_up_from_the_archive, goes_on_after_restarts, copies_over_itself, moves_to_other_addresses,
              reads_while_it_applies, reads_no_older_than_asked]
     for test in tests:
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
