@@ -397,6 +397,8 @@ node_acknowledge(struct node *n, const struct role_action *a)
             return;
         }
     }
+    if (f->inc == 0)
+        f->retry_ns = 0; /* an earlier refusal was about something else */
     f->from = a->to;
     f->inc = a->inc;
     fiber_queue_wake_all(&n->peer_work);
