@@ -311,12 +311,13 @@ cluster_fence(struct cluster *c, int node)
     sim_net_isolate(c->sim, c->node[node].env, true);
 }
 
+/* Until then it answers from the branch that it was primary of (README, limits). */
 static bool
-is_no_primary(struct cluster *c, void *arg)
+is_following(struct cluster *c, void *arg)
 {
     const struct node *n = c->node[*(int *)arg].node;
 
-    return n == NULL || n->status.state != ROLE_OPEN;
+    return n == NULL || (n->status.state == ROLE_MOUNTED && n->status.follow == ROLE_FOLLOW_LIVE);
 }
 
 bool
@@ -328,7 +329,7 @@ cluster_unfence(struct cluster *c, int node, uint64_t us)
     for (int i = 0; i < CLUSTER_NODES; i++)
         if (i != node)
             sim_net_partition(c->sim, env, c->node[i].env, false);
-    gone = cluster_wait(c, us, is_no_primary, &node);
+    gone = cluster_wait(c, us, is_following, &node);
     sim_net_reset(c->sim, env, c->clients);
     sim_net_partition(c->sim, env, c->clients, false);
     c->node[node].fenced = false;

@@ -45,7 +45,8 @@ put_conf(struct cluster_node *n, const char *host)
                         "sql: { listen: [\"%s:5433\"], workers: 2 }\n"
                         "guard: { listen: [\"%s:7433\"], heartbeat: 100ms, net_timeout: 1s }\n"
                         "memory: { cache: 1MB, query: 32MB }\n"
-                        "redo: { ring: 1MB, file_size: 1MB, keep: 256MB }\n",
+                        "redo: { ring: 1MB, file_size: 1MB, keep: 256MB }\n"
+                        "retention: { time: 2d }\n", /* longer than clocks jump */
                         n->name, host, n->name);
 
     return put_file(n->env, DIR "/redoubt.yaml", text, (size_t)size);
@@ -89,6 +90,7 @@ node_th_main(void *arg)
             env_sleep_us(n->env, STOP_POLL_US);
         n->node = NULL;
         n->closed_unseen = true;
+        n->reopened = true;
         node_close(node);
     }
 }
@@ -192,6 +194,7 @@ begin(struct cluster_node *n, void (*fn)(void *arg))
     n->rc = 0;
     n->why[0] = '\0';
     n->life++;
+    n->reopened = false;
     sim_node_start(n->env, fn, n);
 }
 

@@ -155,6 +155,9 @@ watch_visible(struct cluster *c, struct cluster_node *n)
             c->acknowledged = visible;
         n->closed_unseen = false;
     }
+    if (visible == 0 && n->reopened) /* it answers no query */
+        return;
+    n->reopened = false;
     if (visible == n->shown && visible <= c->acknowledged)
         return;
     EXPECT(c, visible >= n->shown || c->loss_accepted || c->word_at != 0,

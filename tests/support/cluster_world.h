@@ -47,6 +47,7 @@ struct cluster_node {
     uint64_t shown;       /* visible SCN */
     unsigned shown_life;  /* of that life */
     bool closed_unseen;   /* it was being closed, when nobody looks */
+    bool reopened;        /* with a base copy over itself, of which nothing is shown yet */
     bool is_alone;        /* as its gate is now */
     uint64_t alone_until; /* when it last acknowledged alone (µs) */
 };
