@@ -124,17 +124,12 @@ holds(struct engine *e, struct lsn lsn)
     return rc == 0;
 }
 
-/* DEST-3: redo waits for members that are away, from what they have made durable on, up to a
- * budget, and for all while they are not known; nothing waits for who is no member any more. */
-START_TEST(test_redo_is_kept)
+static struct engine *
+open_new(struct env *env, const char *dir)
 {
-    char dir[48], data[64], command[80];
-    struct env *env = env_posix_new();
-    struct destinations *d = destinations_new(env);
-    struct destination out[GATE_MEMBERS_MAX];
     struct engine_options o = {
         .env = env,
-        .dir = data,
+        .dir = dir,
         .memtable_bytes = 8 << 20,
         .ring_bytes = 256 << 10,
         .redo_file_bytes = 1 << 20,
@@ -144,15 +139,29 @@ START_TEST(test_redo_is_kept)
         .hold_redo = true,
     };
     struct engine *e;
+    uint64_t id;
+
+    must(engine_create(env, dir, &id));
+    must(engine_mount(&o, &e));
+    must(engine_open_write(e, 1, 1));
+    return e;
+}
+
+/* DEST-3: redo waits for members that are away, from what they have made durable on, up to a
+ * budget, and for all while they are not known; nothing waits for who is no member any more. */
+START_TEST(test_redo_is_kept)
+{
+    char dir[48], data[64], command[80];
+    struct env *env = env_posix_new();
+    struct destinations *d = destinations_new(env);
+    struct destination out[GATE_MEMBERS_MAX];
+    struct engine *e;
     struct ship_ack a;
     struct lsn first, second;
-    uint64_t id;
 
     test_folder(dir, sizeof dir, "rd-dest");
     snprintf(data, sizeof data, "%s/n", dir);
-    must(engine_create(env, data, &id));
-    must(engine_mount(&o, &e));
-    must(engine_open_write(e, 1, 1));
+    e = open_new(env, data);
     destinations_keep_redo(d, engine_redo(e));
     first = redo_reserved(engine_redo(e));
     write_redo(e, 3);
