@@ -16,7 +16,7 @@ check-kills: deps
 	KILLS=200 build/release/tests/crash/test_kill
 check-seeds: deps
 	@$(MAKE) -s -j$$(nproc) --no-print-directory tests PROFILE=release
-	SIM_SEEDS=2000 scripts/run-tests $$(find build/release/tests/sim -name 'test_*' -perm -u+x)
+	TEST_TIMEOUT=36000 SIM_SEEDS=2000 scripts/run-tests $$(find build/release/tests/sim -name 'test_*' -perm -u+x)
 
 # A fault at each operation of the disk, none left out.
 check-faults: deps
