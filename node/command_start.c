@@ -26,6 +26,7 @@ enum {
     TEXT_SIZE = 2048,
     STOP_WAIT_MS = 120000,
     POLL_MS = 20,
+    GOING_WAIT_MS = 5000,
     SHOW_AFTER_MS = 2000,
     ROLE_WAIT_MS = 5000,
     LINK_WAIT_MS = 1500,
@@ -320,6 +321,19 @@ start(struct env *env, const char *dir)
     return strncmp(text, "ready\n", 6) == 0 ? started(env, dir) : failed(dir, program, text);
 }
 
+/* One that was killed a moment ago may still be going, with its lock, when its number is gone. */
+static int
+running_or_going(struct env *env, const char *dir, bool *runs, pid_t *pid)
+{
+    int rc = running(env, dir, runs, pid);
+
+    for (int ms = 0; rc == 0 && *runs && *pid == 0 && ms < GOING_WAIT_MS; ms += POLL_MS) {
+        env_sleep_us(env, POLL_MS * 1000);
+        rc = running(env, dir, runs, pid);
+    }
+    return rc;
+}
+
 int
 command_start(struct env *env, int argc, char **argv)
 {
@@ -330,7 +344,7 @@ command_start(struct env *env, int argc, char **argv)
     int rc = command_parse(argc, argv, NULL, 0, &dir, 1);
 
     if (rc == 0)
-        rc = running(env, dir, &runs, &pid);
+        rc = running_or_going(env, dir, &runs, &pid);
     if (rc == 0 && runs)
         rc = pid != 0 ? DIAG(ERR_OBJECT_IN_USE, "%s runs already, as process %d", dir, (int)pid)
                       : DIAG(ERR_OBJECT_IN_USE, "%s is in use: a redoubtd is starting there", dir);

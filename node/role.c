@@ -665,7 +665,8 @@ waits_for(const struct role *r)
         return r->d.promised > r->d.reg.key.inc ? "the outcome of an election"
                                                 : "the log of its primary";
     case ROLE_CANVASSING:
-        return "answers from the members that have a voice";
+        return "answers from the members that have a voice; failover --fenced opens it "
+               "without them";
     case ROLE_STANDING:
         return "promises of two legs";
     case ROLE_PREPARING:

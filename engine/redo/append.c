@@ -159,8 +159,11 @@ redo_append(struct redo *r, struct redo_part *part)
     if (part->size > r->part_max)
         return DIAG(ERR_LIMIT, "%zu bytes of redo at once are more than %zu", part->size,
                     r->part_max);
-    if ((part->flags & REDO_PART_FORCE) == 0 && atomic_load(&r->files.disk_full))
-        return DIAG(ERR_DISK_FULL, "no room for redo in %s", r->files.dir);
+    if ((part->flags & REDO_PART_FORCE) == 0 && atomic_load(&r->files.disk_full)) {
+        rc = DIAG(ERR_DISK_FULL, "no room for redo in \"%s\"", r->files.dir);
+        diag_hint("Make room there: writes are then taken again by themselves.");
+        return rc;
+    }
     rc = append_reserve(r, part, part->commit_at >= 0 ? env_wall_us(r->env) : 0, &slot);
     if (rc != 0)
         return rc;
