@@ -248,6 +248,15 @@ role_move_member(struct role *r, uint64_t now, member_id_t id, const char *guard
     return 0;
 }
 
+static int
+name_is_taken(const char *name)
+{
+    int rc = DIAG(ERR_DUPLICATE_OBJECT, "there is a member \"%s\" already", name);
+
+    diag_hint("Choose another name; or, if that one is gone for good: redoubt drop %s.", name);
+    return rc;
+}
+
 int
 role_add_member(struct role *r, uint64_t now, const char *name, const char *guard, const char *sql,
                 member_id_t *id, struct role_actions *out)
@@ -266,7 +275,7 @@ role_add_member(struct role *r, uint64_t now, const char *name, const char *guar
     if (rc != 0 && (known == NULL || !known->admitted))
         return rc;
     if (known != NULL && known->admitted)
-        return DIAG(ERR_DUPLICATE_OBJECT, "there is a member \"%s\" already", name);
+        return name_is_taken(name);
     if (known != NULL) {
         m = &reg->members[known - reg->members];
     } else if (reg->member_count == REGISTER_MEMBERS_MAX) {
