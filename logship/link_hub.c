@@ -235,10 +235,11 @@ dial_main(void *arg)
         int rc = connect_to(h, d->address, d->kind, d->expect, &d->handler, &l);
 
         if (rc == 0) {
-            d->backoff_ms = h->o.backoff_min_ms;
             d->last_code = 0;
             d->link = l;
             rc = link_serve(l);
+            if (rc != ERR_ROLE) /* sent away, it would be again */
+                d->backoff_ms = h->o.backoff_min_ms;
             d->link = NULL;
             d->last_code = rc;
             snprintf(d->last_text, sizeof d->last_text, "%s",

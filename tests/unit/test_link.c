@@ -28,6 +28,7 @@ struct side {
     struct link_hub *hub;
     struct link_dial *dial;
     struct link *link;
+    bool refuses; /* sends away whoever has come */
     bool stop;
     int ups, downs, last_code;
     uint32_t sent, received; /* numbered ACKs; received: the next that is due */
@@ -153,6 +154,8 @@ side_fiber(void *arg)
         send_numbers(s);
     while (!s->stop) {
         note_dial(s);
+        if (s->refuses && s->link != NULL)
+            link_close(s->link, ERR_ROLE, "not here");
         fiber_sleep_us(10000);
     }
     link_hub_free(s->hub);
@@ -372,6 +375,23 @@ START_TEST(test_wrong_party)
 }
 END_TEST
 
+/* Who is sent away comes back ever more rarely (at most five times a second here). */
+START_TEST(test_sent_away)
+{
+    struct pair p;
+
+    pair_init(&p, 9);
+    p.dials.flood = false;
+    p.listens.refuses = true;
+    pair_start(&p);
+    pair_run(&p, 10 * SIM_SECOND);
+    ck_assert_int_eq(p.dials.last_code, ERR_ROLE);
+    ck_assert_int_ge(p.listens.ups, 40);
+    ck_assert_int_le(p.listens.ups, 10 * 1000 / 100 + 10);
+    pair_fini(&p);
+}
+END_TEST
+
 /* A sender waits when the other side is slow; the queue stays bounded (LINK-2). */
 START_TEST(test_back_pressure)
 {
@@ -581,6 +601,7 @@ main(void)
     tcase_add_test(t, test_corruption);
     tcase_add_test(t, test_wrong_key);
     tcase_add_test(t, test_wrong_party);
+    tcase_add_test(t, test_sent_away);
     tcase_add_test(t, test_back_pressure);
     tcase_add_test(t, test_crash_and_pause);
     tcase_add_test(t, test_strangers);
