@@ -197,15 +197,17 @@ base_copy(struct role *r, const char *why, struct role_actions *out)
 }
 
 /* FO-30: below what was published here nothing is cut in the sync modes, unless the reign began on
- * an operator's word; and not even then without being asked, if that is how it is configured. */
+ * an operator's word; and not even then without being asked, if that is how it is configured. Redo
+ * behind the last commit that was published has shown nobody anything. */
 static bool
 may_cut(struct role *r, struct role_pos fork, struct role_actions *out)
 {
     const struct role_register *reg = &r->d.reg;
-    struct lsn published =
-        lsn_lt(r->d.published, r->ends.published) ? r->ends.published : r->d.published;
+    bool since = lsn_lt(r->d.published, r->ends.published);
+    struct lsn published = since ? r->ends.published : r->d.published;
+    scn_t scn = since ? r->ends.published_scn : r->d.published_scn;
 
-    if (lsn_le(published, fork.lsn) || r->following.overridden)
+    if (lsn_le(published, fork.lsn) || scn <= fork.scn || r->following.overridden)
         return true;
     if (reg->mode != REGISTER_PERFORMANCE && reg->lag_limit_bytes == 0 &&
         r->d.follows >= reg->fenced_inc && r->d.follows >= reg->loss_inc) {
