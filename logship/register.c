@@ -283,9 +283,8 @@ config_is_sound(const struct role_register *r, struct register_config c)
     return register_member(r, c.primary) != NULL && !(register_bit(r, c.primary) & c.list);
 }
 
-/* What must hold between the fields (the head of register.h). */
-static bool
-is_sound(const struct role_register *r)
+bool
+register_is_sound(const struct role_register *r)
 {
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct register_member *m = &r->members[i];
@@ -365,7 +364,7 @@ register_decode(struct slice bytes, struct role_register *out)
     read_fixed(&rd, out, flags);
     if (rd_ok(&rd))
         read_members(&rd, out);
-    if (!rd_ok(&rd) || rd_left(&rd) != 0 || !is_sound(out)) {
+    if (!rd_ok(&rd) || rd_left(&rd) != 0 || !register_is_sound(out)) {
         memset(out, 0, sizeof *out);
         return DIAG(ERR_CORRUPT, "role register: fields out of range or contradictory");
     }

@@ -146,6 +146,8 @@ void register_seat(struct role_register *r, member_id_t to);
 uint32_t register_bit(const struct role_register *r, member_id_t id);
 const char *register_mode_name(enum register_mode mode);
 
+/* What must hold between the fields (the head of this file). */
+bool register_is_sound(const struct role_register *r);
 void register_encode(struct writer *w, const struct role_register *r);
 /* Exactly the given bytes. ERR_CORRUPT or ERR_NOT_SUPPORTED. */
 MUST_CHECK

@@ -301,6 +301,7 @@ role_persist(struct role *r, struct role_actions *out)
     a->durable = xmalloc(sizeof *a->durable);
     *a->durable = r->d;
     check_state(r);
+    CHECK(register_is_sound(&r->d.reg)); /* nobody could read it again */
 }
 
 void

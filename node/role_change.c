@@ -249,11 +249,27 @@ role_move_member(struct role *r, uint64_t now, member_id_t id, const char *guard
 }
 
 static int
-name_is_taken(const char *name)
+is_listed(const char *name)
 {
-    int rc = DIAG(ERR_DUPLICATE_OBJECT, "there is a member \"%s\" already", name);
+    int rc = DIAG(ERR_ROLE, "\"%s\" is on the list of synchronous standbys", name);
 
-    diag_hint("Choose another name; or, if that one is gone for good: redoubt drop %s.", name);
+    diag_hint("Take it off the list first: redoubt protect.");
+    return rc;
+}
+
+/* Whoever was never admitted has not finished joining, and may begin anew. */
+static int
+check_name(const struct register_member *known)
+{
+    int rc;
+
+    if (known == NULL)
+        return 0;
+    if (!known->admitted)
+        return known->listed ? is_listed(known->name) : 0;
+    rc = DIAG(ERR_DUPLICATE_OBJECT, "there is a member \"%s\" already", known->name);
+    diag_hint("Choose another name; or, if that one is gone for good: redoubt drop %s.",
+              known->name);
     return rc;
 }
 
@@ -271,11 +287,11 @@ role_add_member(struct role *r, uint64_t now, const char *name, const char *guar
     if (!is_name(name, REGISTER_NAME_MAX, false))
         return DIAG(ERR_INVALID_PARAMETER_VALUE, "bad name of a member");
     known = register_member_named(reg, name);
-    rc = check_address(r, known != NULL && !known->admitted ? known->id : 0, guard, sql);
-    if (rc != 0 && (known == NULL || !known->admitted))
+    rc = check_name(known);
+    if (rc == 0)
+        rc = check_address(r, known != NULL ? known->id : 0, guard, sql);
+    if (rc != 0)
         return rc;
-    if (known != NULL && known->admitted)
-        return name_is_taken(name);
     if (known != NULL) {
         m = &reg->members[known - reg->members];
     } else if (reg->member_count == REGISTER_MEMBERS_MAX) {
@@ -330,11 +346,8 @@ role_drop_member(struct role *r, uint64_t now, member_id_t id, struct role_actio
         return DIAG(ERR_UNDEFINED_OBJECT, "there is no member %u", id);
     if (id == r->config.self)
         return DIAG(ERR_ROLE, "the primary cannot be dropped");
-    if (reg->members[at].listed) {
-        rc = DIAG(ERR_ROLE, "\"%s\" is on the list of synchronous standbys", reg->members[at].name);
-        diag_hint("Take it off the list first: redoubt protect.");
-        return rc;
-    }
+    if (reg->members[at].listed)
+        return is_listed(reg->members[at].name);
     snprintf(name, sizeof name, "%s", reg->members[at].name);
     memmove(&reg->members[at], &reg->members[at + 1],
             (reg->member_count - at - 1u) * sizeof reg->members[0]);

@@ -207,6 +207,24 @@ START_TEST(test_fo5_members)
     ck_assert_int_eq(role_drop_member(g.r, g.now, 4, &g.out), 0);
     ck_assert_int_eq(role_add_member(g.r, g.now, "d", "x:1", "x:2", &id, &g.out), 0);
     ck_assert_uint_eq(id, 5);
+    ck_assert_int_eq(role_add_member(g.r, g.now, "d", "x:1", "x:2", &id, &g.out), 0); /* again */
+    ck_assert_uint_eq(id, 6);
+    role_rig_fini(&g);
+}
+END_TEST
+
+/* A member that has not finished joining and is waited for keeps its place. */
+START_TEST(test_fo5_listed_before_it_came)
+{
+    struct role_durable d = role_rig_durable(1, false);
+    member_id_t id;
+    struct role_rig g;
+
+    role_rig_open_primary(&g, &d);
+    ck_assert_int_eq(role_add_member(g.r, g.now, "d", "x:1", "x:2", &id, &g.out), 0);
+    ck_assert_int_eq(role_protect(g.r, g.now, REGISTER_AVAILABILITY, 1, &id, 1, &g.out), 0);
+    ck_assert_int_eq(role_add_member(g.r, g.now, "d", "x:1", "x:2", &id, &g.out), ERR_ROLE);
+    ck_assert(register_lists(&role_durable_state(g.r)->reg, id));
     role_rig_fini(&g);
 }
 END_TEST
@@ -629,6 +647,7 @@ main(void)
     tcase_add_test(t, test_fo4_way_back);
     tcase_add_test(t, test_fo5_change);
     tcase_add_test(t, test_fo5_members);
+    tcase_add_test(t, test_fo5_listed_before_it_came);
     tcase_add_test(t, test_fo30_follow);
     tcase_add_test(t, test_fo30_below_published);
     tcase_add_test(t, test_fo30_needs_reseed);
