@@ -338,10 +338,12 @@ put_identity(struct restore *r, struct manifest_edit *e)
     manifest_put(e, MANIFEST_DATABASE, slice(NULL, 0), slice(id, sizeof id));
 }
 
-/* Known once the target's SCN is. */
+/* Known once the target's SCN is. The backup may be of a database that was restored itself: it has
+ * a parent then, which is not ours. */
 static int
 put_parent(struct restore *r, scn_t scn)
 {
+    uint64_t sequence = 0;
     struct manifest *m;
     struct writer w;
     int rc = manifest_open(r->o.env, r->o.to, &m);
@@ -349,10 +351,12 @@ put_parent(struct restore *r, scn_t scn)
     if (rc != 0)
         return rc;
     wr_init(&w, 0);
+    if (manifest_get_blob(m, "parent", &sequence, &w) == 0)
+        wr_reset(&w);
     wr_u64(&w, r->o.backup->database_id);
-    wr_u32(&w, r->at.inc);
+    wr_u32(&w, lineage_owner(r->o.lineage, r->at.inc, scn));
     wr_u64(&w, scn);
-    rc = manifest_put_blob(m, "parent", 1, wr_view(&w));
+    rc = manifest_put_blob(m, "parent", sequence + 1, wr_view(&w));
     wr_fini(&w);
     manifest_close(m);
     return rc;

@@ -21,7 +21,9 @@ enum {
     COPY_REDO_EVERY = 128 << 20, /* bytes of segments, then redo is caught up with */
     COPY_NAP_US = 100000,
 };
-static const char KEPT_BLOB[] = "open low";
+/* What the database is about, not the node: below where its transactions were open, and of which
+ * database it was restored. */
+static const char *const kept_blobs[] = { "open low", "parent" };
 
 struct ship_base_copy {
     struct ship_base_options o;
@@ -519,6 +521,15 @@ take_hash(struct ship_base_copy *c, size_t *at, struct slice key, struct slice v
     return rc;
 }
 
+static bool
+is_kept(struct slice blob)
+{
+    for (size_t i = 0; i < sizeof kept_blobs / sizeof *kept_blobs; i++)
+        if (slice_eq(blob, slice_str(kept_blobs[i])))
+            return true;
+    return false;
+}
+
 /* COPY-3; and only what a manifest may hold. */
 static int
 copy_manifest(struct ship_base_copy *c)
@@ -546,7 +557,7 @@ copy_manifest(struct ship_base_copy *c)
             id = load_u64(value.data);
         if (type == MANIFEST_SEGMENT && (rc = take_hash(c, &at, key, value)) != 0)
             return rc;
-        if (type != MANIFEST_BLOB || slice_eq(key, slice_str(KEPT_BLOB)))
+        if (type != MANIFEST_BLOB || is_kept(key))
             manifest_put(&c->edit, (enum manifest_type)type, key, value);
     }
     if (at != c->file_count)

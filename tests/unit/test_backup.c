@@ -1,4 +1,5 @@
-/* The description of a backup: what is written is read again, what was changed is refused.
+/* The description of a backup: what is written is read again, what was changed is refused. And what
+ * a restored database remembers.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
@@ -7,7 +8,11 @@
 #include <string.h>
 
 #include "backup/backup.h"
+#include "engine/base/env.h"
 #include "engine/base/mem.h"
+#include "engine/engine.h"
+#include "engine/lsm/manifest.h"
+#include "tests/support/folder.h"
 
 static void
 sample(struct backup *b)
@@ -159,6 +164,157 @@ START_TEST(test_targets)
 }
 END_TEST
 
+/* ---- restoring ----------------------------------------------------------------------------------
+ */
+
+enum { TREE = 1 };
+
+static struct env *env;
+static char root[64], parent_dir[96];
+
+static void
+must(int rc)
+{
+    ck_assert_msg(rc == 0, "%s", diag_last()->message);
+}
+
+static scn_t
+commit_some(struct engine *e, int n)
+{
+    struct commit_token token = { 0 };
+
+    for (int i = 0; i < n; i++) {
+        struct txn *t = txn_new(e);
+
+        must(txn_begin(t, TXN_READ_COMMITTED, false));
+        must(txn_statement_begin(t));
+        must(txn_put(t, TREE, slice_str("key"), slice_str("value")));
+        txn_statement_end(t);
+        must(txn_commit(t, &token));
+        txn_free(t);
+    }
+    return token.scn;
+}
+
+/* The folder of a closed database becomes a backup, and all of its redo belongs to it. */
+static void
+describe(const char *dir, struct backup *b)
+{
+    struct engine_options o = { .env = env, .dir = dir };
+    struct engine *e;
+
+    backup_init(b);
+    must(engine_mount(&o, &e));
+    b->database_id = engine_database_id(e);
+    must(engine_end_of_log(e, &b->end));
+    b->inc = b->end.inc;
+    b->from.lsn = REDO_LSN_FIRST;
+    lineage_copy(&b->lineage, engine_lineage(e));
+    engine_close(e);
+    must(backup_finish(env, dir, b));
+}
+
+/* Incarnation 1 ends at the SCN that is returned, 2 goes on from there. */
+static scn_t
+make_parent(struct backup *b)
+{
+    struct engine_options o = { .env = env = env_posix_new(), .dir = parent_dir };
+    struct engine *e;
+    uint64_t id;
+    scn_t fork;
+
+    test_folder(root, sizeof root, "rd-backup");
+    snprintf(parent_dir, sizeof parent_dir, "%s/parent", root);
+    must(engine_create(env, parent_dir, &id));
+    must(engine_mount(&o, &e));
+    must(engine_open_write(e, 1, 71));
+    fork = commit_some(e, 5);
+    engine_close(e);
+    must(engine_mount(&o, &e));
+    must(engine_open_write(e, 2, 72));
+    (void)commit_some(e, 5);
+    engine_close(e);
+    describe(parent_dir, b);
+    return fork;
+}
+
+static void
+remove_all(struct backup *b)
+{
+    char command[128];
+
+    backup_fini(b);
+    env_free(env);
+    snprintf(command, sizeof command, "rm -rf %s", root);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static void
+restore_to(const struct backup *b, const char *from, const char *to, uint64_t id, scn_t wanted)
+{
+    struct restore_options o = { .env = env,
+                                 .from = from,
+                                 .to = to,
+                                 .backup = b,
+                                 .lineage = &b->lineage,
+                                 .inc = b->inc,
+                                 .target = { .has_scn = true, .scn = wanted },
+                                 .database_id = id };
+    struct restore *r;
+    incarnation_t inc;
+    scn_t scn;
+
+    must(restore_begin(&o, &r));
+    must(restore_finish(r, 99, &inc, &scn));
+    restore_free(r);
+    ck_assert_uint_eq(scn, wanted);
+}
+
+static void
+remembers(const char *dir, uint64_t id, incarnation_t inc, scn_t scn)
+{
+    uint64_t sequence;
+    struct manifest *m;
+    struct writer w;
+    struct reader r;
+
+    must(manifest_open(env, dir, &m));
+    wr_init(&w, 0);
+    must(manifest_get_blob(m, "parent", &sequence, &w));
+    rd_init(&r, w.data, w.size);
+    ck_assert_uint_eq(rd_u64(&r), id);
+    ck_assert_uint_eq(rd_u32(&r), inc);
+    ck_assert_uint_eq(rd_u64(&r), scn);
+    ck_assert(rd_ok(&r));
+    wr_fini(&w);
+    manifest_close(m);
+}
+
+/* BACKUP-4: the parent's incarnation is that of the target, also where the redo that was read goes
+ * on into later ones; and a restore of what was restored remembers its own parent. */
+START_TEST(test_parent_is_remembered)
+{
+    struct backup b, again;
+    scn_t fork = make_parent(&b);
+    char first[96], second[96], third[96];
+
+    snprintf(first, sizeof first, "%s/first", root);
+    snprintf(second, sizeof second, "%s/second", root);
+    snprintf(third, sizeof third, "%s/third", root);
+    restore_to(&b, parent_dir, first, 1001, fork + 2);
+    remembers(first, b.database_id, 2, fork + 2);
+    restore_to(&b, parent_dir, second, 1002, fork - 1);
+    remembers(second, b.database_id, 1, fork - 1);
+
+    describe(second, &again);
+    ck_assert_uint_eq(again.database_id, 1002);
+    restore_to(&again, second, third, 1003, fork - 1);
+    remembers(third, 1002, 1, fork - 1);
+    backup_fini(&again);
+    remove_all(&b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -172,6 +328,7 @@ main(void)
     tcase_add_test(tc, test_paths_stay_inside);
     tcase_add_test(tc, test_nonsense);
     tcase_add_test(tc, test_targets);
+    tcase_add_test(tc, test_parent_is_remembered);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
     srunner_set_fork_status(sr, CK_NOFORK);

@@ -347,7 +347,8 @@ copy_under_load(void)
 }
 
 /* A source where all is in segments and nothing goes on: there is redo to tell where the log
- * stands all the same. COPY-3: what belongs to the source's role is not copied. */
+ * stands all the same. COPY-3: what belongs to the source's role is not copied; BACKUP-4: what the
+ * database remembers is. */
 static void
 copy_at_rest(void)
 {
@@ -356,6 +357,7 @@ copy_at_rest(void)
     struct writer w;
 
     must(manifest_put_blob(m, "role", 1, slice_str("the source's own")));
+    must(manifest_put_blob(m, "parent", 7, slice_str("the database's")));
     loaded_scn = write_some(300, 10000);
     must(engine_compact_all(engines[0]));
     must(engine_flush_all(engines[0]));
@@ -365,6 +367,9 @@ copy_at_rest(void)
     wr_init(&w, 0);
     ck_assert_int_ne(manifest_get_blob(m, "role", &sequence, &w), 0);
     diag_clear();
+    must(manifest_get_blob(m, "parent", &sequence, &w));
+    ck_assert_uint_eq(sequence, 7);
+    ck_assert(slice_eq(wr_view(&w), slice_str("the database's")));
     wr_fini(&w);
     manifest_close(m);
 }
