@@ -36,8 +36,12 @@ int
 command_parse(int argc, char **argv, struct command_option *options, int count, const char **words,
               int word_count)
 {
+    uint32_t flags = 0; /* bits: places in options */
     int words_seen = 0;
 
+    CHECK(count <= 32);
+    for (int i = 0; i < count; i++)
+        flags |= options[i].value != NULL ? 1u << i : 0;
     for (int a = 0; a < argc; a++) {
         struct command_option *o;
         const char *value;
@@ -51,7 +55,7 @@ command_parse(int argc, char **argv, struct command_option *options, int count, 
         o = find_option(options, count, argv[a], &value);
         if (o == NULL)
             return DIAG(ERR_USAGE, "there is no option %s", argv[a]);
-        if (o->value != NULL && (o->value[0] == '\0' || strcmp(o->value, "yes") == 0)) {
+        if ((flags >> (o - options) & 1) != 0) {
             if (value != NULL)
                 return DIAG(ERR_USAGE, "%s takes no value", o->name);
             o->value = "yes";

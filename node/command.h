@@ -48,7 +48,7 @@ int command_restore(struct env *env, int argc, char **argv);
  * option, one without its value, or a count of words that is not `word_count`. */
 struct command_option {
     const char *name;  /* "--sql" */
-    const char *value; /* NULL: not given. "": a flag, not given; given it is "yes" */
+    const char *value; /* before: NULL, or "" of a flag, which is "yes" when it was given */
 };
 MUST_CHECK
 int command_parse(int argc, char **argv, struct command_option *options, int count,

@@ -51,6 +51,8 @@ def init_leaves_nothing_half_done(place):
     for name in ('A B', '1A', '', 'x' * 32):
         refused(run('init', path, '--name', name), '--name', code=2)
     refused(run('init', path), '--name', code=2)
+    refused(run('init', path, '--name', 'yes', '--name', 'b'), '--name is given twice', code=2)
+    refused(run('status', '--json=1'), '--json takes no value', code=2)
     refused(run('init', path, '--name', 'A', '--sql', 'nowhere'), '--sql', 'HOST:PORT', code=2)
     expect(not os.path.exists(path), 'nothing was made')
     os.mkdir(path)
