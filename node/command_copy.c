@@ -63,7 +63,7 @@ take_redo(struct copying *c, const struct ship_header *h, struct slice body)
 {
     struct ship_redo_end end;
     struct ship_redo m;
-    struct redo_frame *f;
+    struct redo_frame *f = NULL;
     int rc;
 
     if (h->type == SHIP_REDO_END) {
@@ -78,9 +78,7 @@ take_redo(struct copying *c, const struct ship_header *h, struct slice body)
             c->ended = true;
         else if (rc == 0)
             rc = redo_frame_decode(m.frame.data, m.frame.size, &f);
-        if (rc != 0)
-            return rc;
-        if (c->restore != NULL) {
+        if (rc == 0 && c->restore != NULL) {
             rc = restore_frame(c->restore, f);
             redo_frame_unref(f);
             c->ended = rc == 0 && restore_is_there(c->restore);
