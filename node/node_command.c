@@ -12,7 +12,7 @@
 #include "engine/txn/follow.h"
 #include "node/node_int.h"
 
-enum { WORD_MAX = 256, TEXT_MAX = 1 << 16 };
+enum { WORD_MAX = 256, REPLY_HEAD = 5 /* of a text's message */ };
 
 struct words {
     uint32_t count;
@@ -458,6 +458,7 @@ run_words(struct node *n, struct link *l, const struct words *w)
                     { "branches", tell_branches },
                     { "lineage", tell_lineage } };
     struct writer text;
+    bool is_cut;
     int rc;
 
     for (size_t i = 0; i < sizeof role_words / sizeof *role_words; i++)
@@ -466,10 +467,14 @@ run_words(struct node *n, struct link *l, const struct words *w)
     for (size_t i = 0; i < sizeof telling / sizeof *telling; i++) {
         if (strcmp(w->at[0], telling[i].name) != 0)
             continue;
-        wr_init(&text, TEXT_MAX);
+        wr_init(&text, ship_type_limit(SHIP_REPLY) - REPLY_HEAD);
         telling[i].tell(n, &text);
-        rc = reply(l, SHIP_REPLY_TEXT, 0, wr_view(&text));
+        is_cut = text.bad;
+        rc = is_cut ? 0 : reply(l, SHIP_REPLY_TEXT, 0, wr_view(&text));
         wr_fini(&text);
+        if (is_cut)
+            return reply_end(
+                l, DIAG(ERR_LIMIT, "what \"%s\" tells does not fit in one message", w->at[0]));
         return rc != 0 ? rc : reply_end(l, 0);
     }
     return reply_end(
