@@ -393,6 +393,7 @@ node_command_ended(struct node *n, const struct role_action *a)
     struct link *l = n->command_link;
 
     n->command_link = NULL;
+    n->command_name = NULL;
     if (l == NULL)
         return;
     if (a->code == 0 && a->command == ROLE_CMD_ADD)
@@ -411,19 +412,17 @@ run_role_word(struct node *n, struct link *l, const struct role_word *word, cons
 {
     int rc;
 
-    if (n->command_link != NULL)
+    if (n->command_name != NULL)
         return reply_end(
             l, DIAG(ERR_OBJECT_IN_USE, "another command is under way: %s", n->command_name));
-    n->command_link = l;
-    n->command_name = word->name;
     node_tell_log(n);
     rc = word->run(n, w, env_boot_ns(n->env));
     node_act_soon(n);
-    if (rc == 0 && !word->ends_at_once)
-        return 0; /* node_command_ended answers; perhaps it has */
-    if (n->command_link == l)
-        n->command_link = NULL;
-    return reply_end(l, rc);
+    if (rc != 0 || word->ends_at_once)
+        return reply_end(l, rc);
+    n->command_name = word->name;
+    n->command_link = l;
+    return 0; /* node_command_ended answers */
 }
 
 /* ---- the handler of links -----------------------------------------------------------------------

@@ -156,8 +156,8 @@ struct node {
     atomic_bool pointer_waiting, pointer_posted;
     struct fiber_queue pointer_work;
     member_id_t command_member; /* that an "add" admits */
-    const char *command_name;   /* of the command that is under way */
-    struct link *command_link;  /* who waits for the role's command to end; NULL: nobody */
+    const char *command_name;   /* of the one whose REPLY is to come; NULL: none */
+    struct link *command_link;  /* who waits for that; NULL: nobody any more */
 
     struct env_mutex state_mutex; /* for the copies below, which any thread may read */
     struct env_cond state_changed;
