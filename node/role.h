@@ -295,7 +295,8 @@ int role_move_member(struct role *r, uint64_t now_ns, member_id_t id, const char
                      const char *sql, struct role_actions *out);
 MUST_CHECK
 int role_drop_member(struct role *r, uint64_t now_ns, member_id_t id, struct role_actions *out);
-/* On a node that is held: let it cut. ERR_AGAIN while it knows of no primary but itself. */
+/* On a node that is held, or is about to be: let it cut. ERR_AGAIN while it knows of no primary but
+ * itself, or an election is under way. */
 MUST_CHECK
 int role_reinstate(struct role *r, uint64_t now_ns, struct role_actions *out);
 

@@ -137,6 +137,7 @@ acknowledge(struct role *r, struct role_actions *out)
     a->to = r->d.reg.primary;
     a->inc = r->d.reg.key.inc;
     role_follow_move(r, ROLE_FOLLOW_LIVE);
+    r->following.overridden = false;
 }
 
 static void
@@ -320,9 +321,11 @@ role_reinstate(struct role *r, uint64_t now, struct role_actions *out)
     (void)now;
     if (role_reigns(r))
         return DIAG(ERR_ROLE, "this node is the primary: there is nothing to reinstate");
-    if (r->state != ROLE_MOUNTED || r->d.reg.primary == r->config.self)
+    if (r->d.reg.primary == 0 || r->d.reg.primary == r->config.self)
         return DIAG(ERR_AGAIN, "this node has not heard of another primary than itself");
-    r->following.overridden = true;
+    if (r->state != ROLE_MOUNTED || r->follow == ROLE_FOLLOW_NONE)
+        return DIAG(ERR_AGAIN, "an election is under way here: it follows whoever wins");
+    r->following.overridden = r->follow != ROLE_FOLLOW_LIVE;
     if (r->follow == ROLE_FOLLOW_HELD && r->following.is_lost)
         base_copy(r, "an operator gave up what is not in", out);
     else if (r->follow == ROLE_FOLLOW_HELD)

@@ -116,7 +116,7 @@ struct role {
     struct {
         uint64_t ticket, retry_ns;
         struct role_pos fork;
-        bool overridden; /* by `reinstate` */
+        bool overridden; /* by `reinstate`, until it follows */
         bool is_lost;    /* HELD: what `reinstate` permits is a base copy */
     } following;
     struct {

@@ -371,6 +371,35 @@ START_TEST(test_follower_loses_redo)
 }
 END_TEST
 
+/* FO-30: an operator's word is for what is lost when it is given. One that was given to a node that
+ * follows, or that has been heeded, does not answer for what is found later. */
+START_TEST(test_reinstate_is_not_kept)
+{
+    struct role_status s;
+    struct role_rig g;
+
+    for (int heeded = 0; heeded < 2; heeded++) {
+        lose_fork(&g, 0, heeded ? 80 : 95);
+        if (heeded)
+            ck_assert_int_eq(role_reinstate(g.r, g.now, &g.out), 0);
+        role_on_cut(g.r, g.now, role_rig_action(&g, ROLE_ACT_CUT, 0, NULL)->ticket, 0, &g.out);
+        if (!heeded)
+            ck_assert_int_eq(role_reinstate(g.r, g.now, &g.out), 0);
+        role_actions_clear(&g.out);
+        role_on_lost(g.r, g.now, ERR_DIVERGED, &g.out);
+        ck_assert_ptr_null(role_rig_action(&g, ROLE_ACT_BASE_COPY, 0, NULL));
+        role_get_status(g.r, &s);
+        ck_assert_int_eq(s.follow, ROLE_FOLLOW_HELD);
+        if (heeded) { /* once it has promised, nobody knows yet whom it will follow */
+            role_rig_give_ask(&g, 3, 8);
+            ck_assert_uint_eq(role_durable_state(g.r)->promised, 8);
+            ck_assert_int_eq(role_reinstate(g.r, g.now, &g.out), ERR_AGAIN);
+        }
+        role_rig_fini(&g);
+    }
+}
+END_TEST
+
 /* ---- several nodes -------------------------------------------------------------------------- */
 
 static struct world *
@@ -652,6 +681,7 @@ main(void)
     tcase_add_test(t, test_fo30_below_published);
     tcase_add_test(t, test_fo30_needs_reseed);
     tcase_add_test(t, test_follower_loses_redo);
+    tcase_add_test(t, test_reinstate_is_not_kept);
     tcase_add_test(t, test_fo40_switchover);
     tcase_add_test(t, test_fo43_give_up);
     tcase_add_test(t, test_fo44_target_lost_after_promise);
