@@ -93,6 +93,14 @@ MUST_CHECK
 int restore_check(const struct backup *b, const struct restore_target *t,
                   const struct restore_reach *reach);
 
+/* With redo of a live member, whose log leads to `*inc` through `*l`: is the backup on its way? If
+ * it ends on a branch that the member has left, or does not know, but the target is an SCN that
+ * both share and the backup reaches by itself, then the three become the backup's own. Else
+ * ERR_TARGET_UNREACHABLE; ERR_DIVERGED where the two contradict each other. */
+MUST_CHECK
+int restore_choose(const struct backup *b, const struct restore_target *t, struct lineage *l,
+                   incarnation_t *inc, struct restore_reach *reach);
+
 struct restore;
 struct restore_options {
     struct env *env;

@@ -88,6 +88,34 @@ restore_at(const struct restore *r)
     return r->at;
 }
 
+int
+restore_choose(const struct backup *b, const struct restore_target *t, struct lineage *l,
+               incarnation_t *inc, struct restore_reach *reach)
+{
+    struct lsn end;
+    scn_t shared;
+    int rc = lineage_merge(l, &b->lineage);
+
+    if (rc != 0 || (lineage_redo_end(l, *inc, b->end.inc, &end) && lsn_le(b->end.lsn, end)))
+        return rc;
+    shared = lineage_part(l, b->inc, *inc);
+    if (t->has_scn && t->scn <= shared && restore_is_within(b, t)) {
+        *inc = b->inc;
+        *reach = (struct restore_reach){ b->end.scn, b->end.time_us };
+        lineage_copy(l, &b->lineage);
+        return 0;
+    }
+    rc =
+        DIAG(ERR_TARGET_UNREACHABLE,
+             "the backup ends at SCN %" PRIu64 " of incarnation %u, which is not in the history of "
+             "the member's incarnation %u",
+             b->end.scn, b->end.inc, *inc);
+    diag_detail("They are the same up to SCN %" PRIu64 ".", shared);
+    diag_hint("Without --at the backup restores what it holds itself. For later moments take redo "
+              "from a member of the same branch, or a newer backup.");
+    return rc;
+}
+
 /* ---- redo out of folders ------------------------------------------------------------------------
  */
 

@@ -314,6 +314,8 @@ plan(struct restoring *r)
         rc = restore_look(&o, r->redo, &r->reach);
     if (r->at != NULL && !r->target.has_scn && !r->target.has_time) /* as of now */
         r->target = (struct restore_target){ .has_scn = true, .scn = r->reach.scn };
+    if (rc == 0 && r->at != NULL)
+        rc = restore_choose(&r->backup, &r->target, &r->lineage, &r->inc, &r->reach);
     if (rc == 0)
         rc = restore_check(&r->backup, &r->target, &r->reach);
     if (rc == 0 && r->at != NULL)

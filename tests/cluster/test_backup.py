@@ -87,6 +87,43 @@ def in_the_first_second(place):
     m.stop()
 
 
+def of_an_abandoned_branch(place):
+    """BACKUP-3: a failover with loss leaves the branch that the backup was taken of. With redo from the
+    new primary only what both share can be restored, and that is said before anything is written."""
+    a, b = place.node('A'), place.node('B')
+    a.init()
+    a.start()
+    b.join(a)
+    b.start(wait='answers')
+    a.query('create table ledger (n int primary key)')
+    a.query('insert into ledger values (1)')
+    shared = a.scn()
+    b.wait_scn(shared)
+    b.kill()
+    a.query('insert into ledger values (2)')
+    lost = a.scn()
+    folder = os.path.join(place.dir, 'abandoned')
+    a.command('backup', '--to', folder)
+    a.kill()
+    b.start(wait='answers')
+    wait_until(lambda: b.command('failover', 'B', '--fenced', '--accept-loss',
+                                 check=False).returncode == 0, 'B has taken over')
+    b.wait_writable()
+    for n in range(3, 9):
+        b.query('insert into ledger values (%s)', n)
+    for target in ((), ('--scn', str(lost)), ('--scn', str(b.scn()))):
+        r, done = restore(place, 'R', folder, *target, '--at', b.guard(), check=False)
+        expect(done.returncode != 0 and 'not in the history' in done.stderr, f'{target}: {done}')
+        expect(not os.path.exists(r.dir), f'{target}: nothing is written')
+    s, _ = restore(place, 'S', folder, '--scn', str(shared), '--at', b.guard())
+    t, _ = restore(place, 'T', folder, '--scn', str(lost))
+    for node, rows in ((s, {1}), (t, {1, 2})):
+        node.start()
+        expect(ledger_of(node) == rows, f'{rows}, not {ledger_of(node)}')
+        node.stop()
+    b.stop()
+
+
 def main():
     with Place(keep='KEEP' in os.environ) as place:
         a = place.node('A')
@@ -158,7 +195,10 @@ def main():
     with Place(keep='KEEP' in os.environ) as place:
         in_the_first_second(place)
         print('to a time in the first second: ok', flush=True)
-    print('8 passed, 0 failed')
+    with Place(keep='KEEP' in os.environ) as place:
+        of_an_abandoned_branch(place)
+        print('of an abandoned branch: ok', flush=True)
+    print('9 passed, 0 failed')
 
 
 if __name__ == '__main__':

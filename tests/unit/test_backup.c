@@ -164,6 +164,57 @@ START_TEST(test_targets)
 }
 END_TEST
 
+/* Incarnation 2 left 1 at SCN 30, LSN 8000; the backup went on to SCN 40, LSN 9000. */
+static void
+left_behind(struct lineage *l, struct lsn at)
+{
+    struct lineage_entry one = { .inc = 1, .start_lsn = REDO_LSN_FIRST, .reign_id = 77 };
+    struct lineage_entry two = { 2, 1, 30, 1, at, 78 };
+
+    lineage_init(l);
+    ck_assert_int_eq(lineage_add(l, &one), 0);
+    ck_assert_int_eq(lineage_add(l, &two), 0);
+}
+
+/* BACKUP-3: of a member that has left the backup's branch. */
+START_TEST(test_abandoned_branch)
+{
+    struct restore_target t = { .has_scn = true, .scn = 30 };
+    struct restore_reach reach = { 500, 1700000009000000 };
+    incarnation_t inc = 2;
+    struct lineage l;
+    struct backup b;
+
+    sample(&b);
+    left_behind(&l, lsn_make(9000)); /* it ends where the next begins */
+    t.scn = 450;
+    ck_assert_int_eq(restore_choose(&b, &t, &l, &inc, &reach), 0);
+    ck_assert_uint_eq(inc, 2);
+    ck_assert_uint_eq(reach.scn, 500);
+    lineage_fini(&l);
+
+    left_behind(&l, lsn_make(8000));
+    ck_assert_int_eq(restore_choose(&b, &t, &l, &inc, &reach), ERR_TARGET_UNREACHABLE);
+    t.scn = 31; /* there is one on either branch */
+    ck_assert_int_eq(restore_choose(&b, &t, &l, &inc, &reach), ERR_TARGET_UNREACHABLE);
+    t = (struct restore_target){ .has_time = true, .time_us = 1 };
+    ck_assert_int_eq(restore_choose(&b, &t, &l, &inc, &reach), ERR_TARGET_UNREACHABLE);
+    ck_assert_uint_eq(inc, 2);
+    t = (struct restore_target){ .has_scn = true, .scn = 30 };
+    ck_assert_int_eq(restore_choose(&b, &t, &l, &inc, &reach), 0);
+    ck_assert_uint_eq(inc, 1);
+    ck_assert_uint_eq(reach.scn, 40);
+    ck_assert_ptr_null(lineage_find(&l, 2));
+    lineage_fini(&l);
+
+    left_behind(&l, lsn_make(8000));
+    l.entries[0].reign_id++;
+    ck_assert_int_eq(restore_choose(&b, &t, &l, &inc, &reach), ERR_DIVERGED);
+    lineage_fini(&l);
+    backup_fini(&b);
+}
+END_TEST
+
 /* ---- restoring ----------------------------------------------------------------------------------
  */
 
@@ -328,6 +379,7 @@ main(void)
     tcase_add_test(tc, test_paths_stay_inside);
     tcase_add_test(tc, test_nonsense);
     tcase_add_test(tc, test_targets);
+    tcase_add_test(tc, test_abandoned_branch);
     tcase_add_test(tc, test_parent_is_remembered);
     suite_add_tcase(s, tc);
     sr = srunner_create(s);
