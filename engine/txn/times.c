@@ -217,6 +217,40 @@ times_low(struct engine *e, incarnation_t inc, struct lsn none)
     return lsn_lt(low, none) ? low : none;
 }
 
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* A row's commits in order. */
+struct row_reader {
+    struct reader r;
+    struct commit_time at;
+    uint64_t left;
+};
+
+static void
+row_begin(struct row_reader *row, struct slice key, struct slice value)
+{
+    *row = (struct row_reader){ .at = { .txid = TXID_BIT } };
+    rd_init(&row->r, value.data, value.size);
+    row->left = rd_varint(&row->r);
+    row->at.scn = rd_varint(&row->r);
+    row->at.time_us = key.size == 8 ? load_u64_be(key.data) : 0;
+}
+
+static bool
+row_next(struct row_reader *row)
+{
+    uint64_t step;
+
+    if (row->left == 0 || !rd_ok(&row->r))
+        return false;
+    row->left--;
+    row->at.scn += rd_varint(&row->r);
+    row->at.time_us += rd_varint(&row->r);
+    step = rd_varint(&row->r);
+    row->at.txid += step >> 1 ^ -(step & 1);
+    return rd_ok(&row->r);
+}
+
 /* ---- storing --------------------------------------------------------------------------------- */
 
 /* Copies commits that no row has yet; the caller frees. */
@@ -257,32 +291,69 @@ row_encode(struct writer *w, const struct commit_time *t, size_t count)
     }
 }
 
+/* Rows that are not visible yet may hold some of these too, after a restart. Each ends before the
+ * next one begins: whoever looks for a commit finds it in the last that begins at or below it. */
 static int
-times_write_row(struct engine *e, const struct commit_time *t, size_t count, uint64_t ended_below,
+end_before_next_row(struct txn *txn, const struct commit_time *t, size_t *count)
+{
+    struct txn_cursor *cur = NULL;
+    struct slice key, value;
+    uint8_t lo[8], hi[8];
+    int rc;
+
+    store_u64_be(lo, t[0].time_us + 1);
+    store_u64_be(hi, t[*count - 1].time_us + 1);
+    rc = txn_scan(txn, ENGINE_TREE_TIMES, slice(lo, sizeof lo), slice(hi, sizeof hi),
+                  TXN_SCAN_NEWEST, NULL, &cur);
+    if (rc == 0)
+        rc = txn_cursor_next(cur, &key, &value);
+    if (rc == 0) {
+        struct row_reader next;
+
+        row_begin(&next, key, value);
+        while (*count > 1 && t[*count - 1].scn >= next.at.scn)
+            (*count)--;
+    }
+    txn_cursor_close(cur);
+    return rc == ERR_END ? 0 : rc;
+}
+
+static int
+times_put_row(struct txn *txn, const struct commit_time *t, size_t *count, uint64_t ended_below)
+{
+    int rc = end_before_next_row(txn, t, count);
+    uint8_t key[8];
+    struct writer w;
+
+    store_u64_be(key, t[0].time_us);
+    wr_init(&w, 0);
+    row_encode(&w, t, *count);
+    if (rc == 0)
+        rc = txn_put(txn, ENGINE_TREE_TIMES, slice(key, sizeof key), wr_view(&w));
+    if (rc == 0)
+        rc = outcome_store(txn, t, *count, ended_below);
+    wr_fini(&w);
+    return rc;
+}
+
+/* *count: how many the row may hold, and then how many it holds. */
+static int
+times_write_row(struct engine *e, const struct commit_time *t, size_t *count, uint64_t ended_below,
                 scn_t *own_scn)
 {
     struct commit_token token = { 0 };
     struct txn *txn = txn_new(e);
-    uint8_t key[8];
-    struct writer w;
-    int rc;
+    int rc = txn_begin(txn, TXN_READ_COMMITTED, false);
 
-    store_u64_be(key, t[0].time_us);
-    wr_init(&w, 0);
-    row_encode(&w, t, count);
-    rc = txn_begin(txn, TXN_READ_COMMITTED, false);
     if (rc == 0)
         rc = txn_statement_begin(txn);
     if (rc == 0) {
-        rc = txn_put(txn, ENGINE_TREE_TIMES, slice(key, sizeof key), wr_view(&w));
-        if (rc == 0)
-            rc = outcome_store(txn, t, count, ended_below);
+        rc = times_put_row(txn, t, count, ended_below);
         txn_statement_end(txn);
     }
     if (rc == 0)
         rc = txn_commit(txn, &token);
     *own_scn = token.scn;
-    wr_fini(&w);
     txn_free(txn);
     return rc;
 }
@@ -299,15 +370,16 @@ times_store(struct engine *e)
         /* What this incarnation goes on from is seen before anything of it, this row included. */
         scn_t own, opened = atomic_load_explicit(&e->open_scn, memory_order_relaxed);
         scn_t visible = engine_visible_scn(e);
-        size_t count;
-        struct commit_time *t = times_pending(c, visible > opened ? visible : opened, &count);
+        size_t count, found;
+        struct commit_time *t = times_pending(c, visible > opened ? visible : opened, &found);
         int rc = 0;
 
+        count = found;
         if (count == 0 || (count == 1 && t[0].scn == e->times_own && t[0].scn > opened)) {
             xfree(t);
             return 0;
         }
-        rc = times_write_row(e, t, count, ended_below, &own);
+        rc = times_write_row(e, t, &count, ended_below, &own);
         if (rc == 0) {
             env_mutex_lock(&c->mutex);
             c->stored = t[count - 1].scn;
@@ -315,7 +387,7 @@ times_store(struct engine *e)
             e->times_own = own;
         }
         xfree(t);
-        if (rc != 0 || count < TIMES_ROW_MAX)
+        if (rc != 0 || (count == found && count < TIMES_ROW_MAX))
             return rc;
     }
 }
@@ -340,38 +412,6 @@ times_are_late(struct engine *e)
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
-
-/* A row's commits in order. */
-struct row_reader {
-    struct reader r;
-    struct commit_time at;
-    uint64_t left;
-};
-
-static void
-row_begin(struct row_reader *row, struct slice key, struct slice value)
-{
-    *row = (struct row_reader){ .at = { .txid = TXID_BIT } };
-    rd_init(&row->r, value.data, value.size);
-    row->left = rd_varint(&row->r);
-    row->at.scn = rd_varint(&row->r);
-    row->at.time_us = key.size == 8 ? load_u64_be(key.data) : 0;
-}
-
-static bool
-row_next(struct row_reader *row)
-{
-    uint64_t step;
-
-    if (row->left == 0 || !rd_ok(&row->r))
-        return false;
-    row->left--;
-    row->at.scn += rd_varint(&row->r);
-    row->at.time_us += rd_varint(&row->r);
-    step = rd_varint(&row->r);
-    row->at.txid += step >> 1 ^ -(step & 1);
-    return rd_ok(&row->r);
-}
 
 /* The last of a row's commits that is not past (scn, time); false: the first is. */
 static bool
