@@ -6,7 +6,9 @@
 #include "logship/link_int.h"
 
 enum { IN_FIRST = 64 << 10, IOV_MAX_ITEMS = 16, STACK = 64 << 10 };
-#define MS ((uint64_t)1000000)
+#define MS                    ((uint64_t)1000000)
+#define STRANGER_HEARTBEAT_NS (1000 * MS)
+#define STRANGER_SILENCE_NS   (5000 * MS)
 
 static uint64_t
 now_ns(const struct link *l)
@@ -359,7 +361,7 @@ sent_bytes(struct link *l, size_t sent)
 }
 
 int
-link_write_out(struct link *l, uint64_t deadline_ns)
+link_write_out(struct link *l, uint64_t deadline_ns, uint64_t more_ns)
 {
     while (!list_empty(&l->queue)) {
         struct iovec v[3 * IOV_MAX_ITEMS];
@@ -369,6 +371,8 @@ link_write_out(struct link *l, uint64_t deadline_ns)
 
         if (rc == 0) {
             sent_bytes(l, sent);
+            if (more_ns != 0)
+                deadline_ns = now_ns(l) + more_ns;
             continue;
         }
         if (rc != ERR_AGAIN)
@@ -382,19 +386,36 @@ link_write_out(struct link *l, uint64_t deadline_ns)
     return 0;
 }
 
+/* LINK-1. Members of a configuration agree about heartbeats and silence; a command or a joining
+ * node does not know how they are set where it asks. */
+static uint64_t
+heartbeat_ns(const struct link *l)
+{
+    uint64_t ns = l->hub->o.heartbeat_ms * MS;
+
+    return l->kind == SHIP_PEER || ns < STRANGER_HEARTBEAT_NS ? ns : STRANGER_HEARTBEAT_NS;
+}
+
+static uint64_t
+silence_ns(const struct link *l)
+{
+    uint64_t ns = l->hub->o.net_timeout_ms * MS;
+
+    return l->kind == SHIP_PEER || ns > STRANGER_SILENCE_NS ? ns : STRANGER_SILENCE_NS;
+}
+
 /* LINK-1: something goes out at least every heartbeat. */
 static void
 writer_main(void *arg)
 {
     struct link *l = arg;
-    const struct link_options *o = &l->hub->o;
     int rc = 0;
 
     while (!l->ending && rc == 0) {
-        uint64_t due = l->sent_ns + o->heartbeat_ms * MS;
+        uint64_t due = l->sent_ns + heartbeat_ns(l);
 
         if (!list_empty(&l->queue)) {
-            rc = link_write_out(l, now_ns(l) + o->net_timeout_ms * MS);
+            rc = link_write_out(l, now_ns(l) + silence_ns(l), silence_ns(l));
             continue;
         }
         if (l->closing)
@@ -472,7 +493,7 @@ on_goodbye(struct link *l, struct slice body)
 static int
 read_loop(struct link *l)
 {
-    const uint64_t timeout = l->hub->o.net_timeout_ms * MS;
+    const uint64_t timeout = silence_ns(l);
     int rc = 0;
 
     while (rc == 0 && !l->ending) {

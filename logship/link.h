@@ -8,6 +8,7 @@
  *
  * LINK-1  a link that heard nothing for net_timeout is dead; each side sends something at least
  *         every heartbeat (a PING when there is nothing else). The kernel's keepalive is not used.
+ *         On other links than those between members it is 5 s and 1 s, or what is more patient.
  * LINK-2  memory is bounded: the queue by queue_bytes_max, what is received by the limit of its
  * type. LINK-3  before both sides have proved the key, at most 10 KiB are read and only AUTH_* and
  * GOODBYE are understood; a peer that fails is logged and dropped.

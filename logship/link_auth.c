@@ -53,7 +53,7 @@ send_now(struct link *l, uint64_t deadline, enum ship_type type, const struct wr
     if (rc != 0)
         return rc;
     link_enqueue(l, type, wr_view(w));
-    return link_write_out(l, deadline);
+    return link_write_out(l, deadline, 0);
 }
 
 static void

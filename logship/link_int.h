@@ -102,9 +102,10 @@ int link_receive(struct link *l, uint64_t deadline_ns, struct ship_header *head,
 void link_consume(struct link *l, const struct ship_header *head);
 /* Puts a message into the queue whatever its size. */
 void link_enqueue(struct link *l, enum ship_type type, struct slice body);
-/* Writes out the queue, from the calling fiber. Parks. */
+/* Writes out the queue, from the calling fiber. The deadline is for each step if more_ns is given
+ * (whenever something has left, it is so far away again), else for all. Parks. */
 MUST_CHECK
-int link_write_out(struct link *l, uint64_t deadline_ns);
+int link_write_out(struct link *l, uint64_t deadline_ns, uint64_t more_ns);
 /* Runs the link on the calling fiber until it ends: on_up, messages, on_down. Does not free it. */
 int link_serve(struct link *l);
 void link_end(struct link *l, int code);

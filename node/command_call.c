@@ -14,7 +14,6 @@
 #include "logship/link.h"
 
 enum { SHOW_WAIT_US = 2000000, WAIT_STEP_US = 200000, MOVE_WAIT_US = 15000000 };
-enum { HEARTBEAT_MS = 30 }; /* a node may be told to give up after 100 ms */
 #define DEFAULT_AT "127.0.0.1:7433"
 
 int
@@ -183,7 +182,6 @@ asking_main(void *arg)
                               .env = a->call->env,
                               .key = a->call->key,
                               .boot_id = env_random_u64(a->call->env),
-                              .heartbeat_ms = HEARTBEAT_MS,
                               .name = "command-line" };
     struct link_hub *hub = link_hub_new(&o);
     int rc = link_connect(hub, a->answer->address, SHIP_COMMAND_LINE, &handler, &a->link);

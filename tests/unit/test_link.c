@@ -18,7 +18,10 @@ enum { DATABASE = 77, MESSAGES = 200 };
 struct side {
     struct env *env;
     const char *address; /* to listen on, or to dial */
-    bool dials, wrong_key, flood, slow, echo;
+    bool dials, wrong_key, flood, echo;
+    uint64_t slow_us;                      /* at each message */
+    uint32_t messages;                     /* 0: MESSAGES */
+    uint32_t heartbeat_ms, net_timeout_ms; /* 0: 100, 500 */
     uint64_t database_id;
     member_id_t self, expect;
     enum ship_kind kind;
@@ -63,8 +66,8 @@ on_message(void *arg, struct link *l, const struct ship_header *h, struct slice 
         return rc;
     ck_assert_uint_eq(ack.applied_scn, s->received); /* in order, none missing, none twice */
     s->received++;
-    if (s->slow)
-        fiber_sleep_us(2000);
+    if (s->slow_us != 0)
+        fiber_sleep_us(s->slow_us);
     if (s->echo)
         return link_send_wait(l, SHIP_ACK, body);
     return 0;
@@ -104,7 +107,7 @@ send_numbers(struct side *s)
             continue;
         }
         note_dial(s);
-        if (l == NULL || n == MESSAGES) {
+        if (l == NULL || n == (s->messages != 0 ? s->messages : MESSAGES)) {
             fiber_sleep_us(5000);
             continue;
         }
@@ -129,16 +132,17 @@ side_fiber(void *arg)
                               .self = s->self,
                               .boot_id = s->self * 1000u + 1,
                               .name = "node",
-                              .heartbeat_ms = 100,
-                              .net_timeout_ms = 500,
+                              .heartbeat_ms = s->heartbeat_ms != 0 ? s->heartbeat_ms : 100,
+                              .net_timeout_ms = s->net_timeout_ms != 0 ? s->net_timeout_ms : 500,
                               .auth_timeout_ms = 400,
                               .backoff_min_ms = 20,
                               .backoff_max_ms = 200,
                               .queue_bytes_max = s->queue_bytes_max,
                               .seed = 5 };
     struct link_handler handler = { on_up, on_message, on_down, s };
-    struct link_handler by_kind[SHIP_JOINING + 1] = { [SHIP_PEER] = handler };
+    struct link_handler by_kind[SHIP_JOINING + 1] = { 0 };
 
+    by_kind[s->kind != 0 ? s->kind : SHIP_PEER] = handler;
     memset(o.key.bytes, s->wrong_key ? 2 : 1, sizeof o.key.bytes);
     s->hub = link_hub_new(&o);
     if (s->dials) {
@@ -398,7 +402,7 @@ START_TEST(test_back_pressure)
     struct pair p;
 
     pair_init(&p, 7);
-    p.listens.slow = true;
+    p.listens.slow_us = 2000;
     p.dials.queue_bytes_max = 1000;
     pair_start(&p);
     for (int i = 0; i < 100 && !all_received(&p); i++) {
@@ -409,6 +413,58 @@ START_TEST(test_back_pressure)
     ck_assert(all_received(&p));
     ck_assert_int_eq(p.dials.ups, 1);
     pair_fini(&p);
+}
+END_TEST
+
+static bool
+flood_received(void *arg)
+{
+    struct pair *p = arg;
+
+    return p->listens.received == p->dials.messages;
+}
+
+/* LINK-1: who takes what comes is not dead, however long there is more to send. */
+START_TEST(test_never_empty)
+{
+    struct pair p;
+
+    pair_init(&p, 12);
+    p.listens.slow_us = 100;
+    p.dials.messages = 20000; /* some 2 s, and more than the windows of both sides hold */
+    p.dials.queue_bytes_max = 64 << 10;
+    pair_start(&p);
+    sim_test_run(p.sim, 60 * SIM_SECOND, flood_received, &p, SIM_DONE);
+    ck_assert_int_eq(p.dials.ups, 1);
+    ck_assert_int_eq(p.dials.downs, 0);
+    pair_fini(&p);
+}
+END_TEST
+
+/* LINK-1: a command and a joining node do not know the heartbeat and the net timeout of the member
+ * that they ask, and notice all the same within their own that it hangs. */
+START_TEST(test_other_times)
+{
+    struct pair p;
+
+    for (int slow = 0; slow < 2; slow++) {
+        pair_init(&p, 13);
+        p.dials.flood = false;
+        p.listens.kind = p.dials.kind = slow ? SHIP_COMMAND_LINE : SHIP_JOINING;
+        p.listens.heartbeat_ms = slow ? 60000 : 30;
+        p.listens.net_timeout_ms = slow ? 180000 : 100;
+        p.dials.heartbeat_ms = 500;
+        p.dials.net_timeout_ms = 5000;
+        pair_start(&p);
+        pair_run(&p, 30 * SIM_SECOND);
+        ck_assert_int_eq(p.dials.ups, 1);
+        ck_assert_int_eq(p.dials.downs + p.listens.downs, 0);
+        sim_net_partition(p.sim, p.a, p.b, true);
+        pair_run(&p, 6 * SIM_SECOND);
+        ck_assert_int_eq(p.dials.downs, 1);
+        sim_net_heal(p.sim);
+        pair_fini(&p);
+    }
 }
 END_TEST
 
@@ -603,6 +659,8 @@ main(void)
     tcase_add_test(t, test_wrong_party);
     tcase_add_test(t, test_sent_away);
     tcase_add_test(t, test_back_pressure);
+    tcase_add_test(t, test_never_empty);
+    tcase_add_test(t, test_other_times);
     tcase_add_test(t, test_crash_and_pause);
     tcase_add_test(t, test_strangers);
     tcase_add_test(t, test_real_sockets);
