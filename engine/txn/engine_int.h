@@ -69,6 +69,8 @@ struct commit_times {
     struct env_mutex mutex;
     struct commit_time *recent; /* a ring of TIMES_RECENT, made at first use */
     size_t first, count;
+    struct commit_time *back; /* what the cut that is on its way takes back; or NULL */
+    size_t back_count;
     scn_t stored;  /* rows hold everything up to this SCN; the keeper's */
     scn_t kept;    /* and those that are visible, and so durable, up to this one */
     scn_t limit;   /* replay: commits above it are of another branch than the one followed */
@@ -304,8 +306,8 @@ bool times_are_late(struct engine *e); /* commits of earlier incarnations are no
 /* From where redo of the incarnation has to be read for commits that no row holds; `none` if there
  * are none. */
 struct lsn times_low(struct engine *e, incarnation_t inc, struct lsn none);
-/* A cut at `scn`, if it is one, hides rows that hold commits below it: these come back to memory.
- * Parks. */
+/* A cut at `scn`, if it is one, hides rows that hold commits below it: these come back to memory
+ * with times_forget_after. Parks. */
 MUST_CHECK
 int times_before_cut(struct engine *e, scn_t scn);
 /* Whether memory has every commit above `from`, up to `to`; and the one of the txid above `from`,

@@ -11,6 +11,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -29,6 +30,7 @@ void
 times_fini(struct commit_times *c)
 {
     xfree(c->recent);
+    xfree(c->back);
     env_mutex_fini(&c->mutex);
 }
 
@@ -78,6 +80,32 @@ times_limit(struct commit_times *c, scn_t limit)
     env_mutex_unlock(&c->mutex);
 }
 
+/* With the mutex. Where there is room for some only, the latest. */
+static void
+put_back(struct commit_times *c)
+{
+    struct commit_time *all = xmalloc(TIMES_RECENT * sizeof *all);
+    size_t at = TIMES_RECENT;
+
+    while (at > 0 && (c->count > 0 || c->back_count > 0)) {
+        const struct commit_time *ours = c->count > 0 ? times_at(c, c->count - 1) : NULL;
+        const struct commit_time *back = c->back_count > 0 ? &c->back[c->back_count - 1] : NULL;
+        bool is_back = ours == NULL || (back != NULL && back->scn > ours->scn);
+
+        if (!is_back && back != NULL && back->scn == ours->scn)
+            c->back_count--;
+        all[--at] = is_back ? *back : *ours;
+        if (is_back)
+            c->back_count--;
+        else
+            c->count--;
+    }
+    xfree(c->recent);
+    c->recent = all;
+    c->first = at;
+    c->count = TIMES_RECENT - at;
+}
+
 /* Rows above the cut are out of sight, with what they held of the time before it: what is kept has
  * to be read anew. */
 void
@@ -86,6 +114,13 @@ times_forget_after(struct commit_times *c, scn_t scn)
     env_mutex_lock(&c->mutex);
     while (c->count > 0 && times_at(c, c->count - 1)->scn > scn)
         c->count--;
+    while (c->back_count > 0 && c->back[c->back_count - 1].scn > scn)
+        c->back_count--;
+    if (c->back_count > 0)
+        put_back(c);
+    xfree(c->back);
+    c->back = NULL;
+    c->back_count = 0;
     c->stored = c->kept = 0;
     c->cuts++;
     env_mutex_unlock(&c->mutex);
@@ -531,9 +566,20 @@ engine_time_of_scn(struct engine *e, scn_t scn, uint64_t *time_us)
 
 /* ---- a cut ----------------------------------------------------------------------------------- */
 
-/* Commits of rows, from the last one backwards, that lie above `from` and not above `to`. */
 static int
-take_back(struct engine *e, struct txn *t, scn_t from, scn_t to)
+compare_times(const void *a, const void *b)
+{
+    scn_t x = ((const struct commit_time *)a)->scn, y = ((const struct commit_time *)b)->scn;
+
+    return (x > y) - (x < y);
+}
+
+enum { TIMES_BACK_MAX = TIMES_RECENT + TIMES_ROW_MAX };
+
+/* Commits of rows, from the last one backwards, that lie above `from` and not above `to`: whole
+ * rows, until memory has no room for more. */
+static int
+read_back(struct txn *t, scn_t from, scn_t to, struct commit_time *out, size_t *count)
 {
     struct txn_cursor *cur = NULL;
     struct slice key, value;
@@ -541,20 +587,41 @@ take_back(struct engine *e, struct txn *t, scn_t from, scn_t to)
     int rc =
         txn_scan(t, ENGINE_TREE_TIMES, slice("", 0), slice(NULL, 0), TXN_SCAN_BACKWARD, NULL, &cur);
 
+    *count = 0;
     while (rc == 0 && !enough && (rc = txn_cursor_next(cur, &key, &value)) == 0) {
         struct row_reader row;
-        bool first = true;
 
         row_begin(&row, key, value);
-        for (; row_next(&row) && row.at.scn <= to; first = false) {
-            if (first)
-                enough = row.at.scn <= from + 1;
+        enough = row.at.scn <= from + 1;
+        while (row_next(&row) && row.at.scn <= to && *count < TIMES_BACK_MAX)
             if (row.at.scn > from)
-                times_note(&e->times, &row.at);
-        }
+                out[(*count)++] = row.at;
+        enough |= *count >= TIMES_RECENT;
     }
     txn_cursor_close(cur);
+    qsort(out, *count, sizeof *out, compare_times);
     return rc == ERR_END ? 0 : rc;
+}
+
+/* They go to memory once commits above the cut have left it: it may be full of them. */
+static int
+take_back(struct engine *e, struct txn *t, scn_t from, scn_t to)
+{
+    struct commit_times *c = &e->times;
+    struct commit_time *back = xmalloc(TIMES_BACK_MAX * sizeof *back);
+    size_t count;
+    int rc = read_back(t, from, to, back, &count);
+
+    if (rc != 0) {
+        xfree(back);
+        return rc;
+    }
+    env_mutex_lock(&c->mutex);
+    xfree(c->back);
+    c->back = back;
+    c->back_count = count;
+    env_mutex_unlock(&c->mutex);
+    return 0;
 }
 
 int

@@ -9,6 +9,7 @@
 #include "engine/base/env.h"
 #include "engine/engine.h"
 #include "engine/redo/redo.h"
+#include "engine/txn/engine_int.h"
 
 enum { TREE = 1 };
 
@@ -126,7 +127,7 @@ put_commit(const char *key, const char *value)
 
 /* ---- times ----------------------------------------------------------------------------------- */
 
-enum { TIMED = 40 };
+enum { TIMED = 40, SECOND_US = 1000000 };
 
 static void
 mount_all_visible(void)
@@ -178,27 +179,61 @@ START_TEST(times_outlive_a_flush)
 }
 END_TEST
 
+/* The keeper stores what is there after `scn`, as a commit of its own. */
+static void
+wait_for_row(scn_t scn)
+{
+    scn_t stored;
+
+    do {
+        env_sleep_us(env, 1000);
+        stored = engine_newest_scn(engine);
+    } while (stored == scn);
+    ck_assert_int_eq(engine_wait_visible(engine, stored, UINT64_MAX), 0);
+}
+
 /* TXNE-10: going back hides the rows in which times were stored after that moment, not the times.
  */
 START_TEST(times_outlive_a_cut)
 {
-    scn_t scn[TIMED], stored;
+    scn_t scn[TIMED];
     uint64_t at[TIMED];
 
     for (int i = 0; i < TIMED; i++) {
         scn[i] = put_commit("a", "1");
         ck_assert_int_eq(engine_time_of_scn(engine, scn[i], &at[i]), 0);
     }
-    do { /* the keeper stores what is there, as a commit of its own */
-        env_sleep_us(env, 1000);
-        stored = engine_newest_scn(engine);
-    } while (stored == scn[TIMED - 1]);
-    ck_assert_int_eq(engine_wait_visible(engine, stored, UINT64_MAX), 0);
+    wait_for_row(scn[TIMED - 1]);
     ck_assert_int_eq(engine_flush_all(engine), 0);
     reopen();
     ck_assert_int_eq(engine_flush_all(engine), 0);
     engine_close(engine);
     mount_all_visible();
+    next_inc++;
+    ck_assert_int_eq(engine_open_write_at(engine, next_inc, 77, scn[TIMED - 1]), 0);
+    check_times(scn, at);
+    reopen();
+    check_times(scn, at);
+}
+END_TEST
+
+/* TXNE-10: the same where memory is full of commits that are cut off. */
+START_TEST(times_outlive_a_cut_of_many)
+{
+    scn_t scn[TIMED], newest;
+    uint64_t at[TIMED];
+
+    for (int i = 0; i < TIMED; i++) {
+        scn[i] = put_commit("a", "1");
+        ck_assert_int_eq(engine_time_of_scn(engine, scn[i], &at[i]), 0);
+    }
+    wait_for_row(scn[TIMED - 1]);
+    engine_close(engine);
+    mount_all_visible();
+    newest = engine_newest_scn(engine);
+    for (scn_t i = 1; i <= TIMES_RECENT; i++)
+        times_note(&engine->times,
+                   &(struct commit_time){ newest + i, at[TIMED - 1] + SECOND_US + i, LSN_MAX, 1 });
     next_inc++;
     ck_assert_int_eq(engine_open_write_at(engine, next_inc, 77, scn[TIMED - 1]), 0);
     check_times(scn, at);
@@ -321,6 +356,7 @@ main(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, times_outlive_a_flush);
     tcase_add_test(c, times_outlive_a_cut);
+    tcase_add_test(c, times_outlive_a_cut_of_many);
     tcase_add_test(c, outcomes_are_known);
     tcase_add_test(c, outcome_waits_for_acknowledgement);
     suite_add_tcase(s, c);
