@@ -296,6 +296,7 @@ void times_fini(struct commit_times *c);
  * critical section. */
 void times_note(struct commit_times *c, const struct commit_time *t);
 void times_forget_after(struct commit_times *c, scn_t scn); /* a cut */
+uint64_t times_cuts(struct commit_times *c);                /* how many there were */
 void times_limit(struct commit_times *c, scn_t limit);      /* replay; SCN_MAX: none */
 /* The keeper's steps; both block. What is kept is read, then what is visible is stored. */
 MUST_CHECK

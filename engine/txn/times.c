@@ -126,6 +126,17 @@ times_forget_after(struct commit_times *c, scn_t scn)
     env_mutex_unlock(&c->mutex);
 }
 
+uint64_t
+times_cuts(struct commit_times *c)
+{
+    uint64_t cuts;
+
+    env_mutex_lock(&c->mutex);
+    cuts = c->cuts;
+    env_mutex_unlock(&c->mutex);
+    return cuts;
+}
+
 /* The index of the first commit above `scn`. With the mutex. */
 static size_t
 times_above(struct commit_times *c, scn_t scn)
@@ -288,25 +299,20 @@ row_next(struct row_reader *row)
 
 /* ---- storing --------------------------------------------------------------------------------- */
 
-/* Copies commits that no row has yet; the caller frees. */
-static struct commit_time *
-times_pending(struct commit_times *c, scn_t through, size_t *count)
+/* Copies commits that no row has yet to `out`, of TIMES_ROW_MAX; how many. */
+static size_t
+times_pending(struct commit_times *c, scn_t through, struct commit_time *out)
 {
-    struct commit_time *copy = NULL;
+    size_t count = 0;
 
-    *count = 0;
     env_mutex_lock(&c->mutex);
-    for (size_t i = 0; i < c->count && *count < TIMES_ROW_MAX; i++) {
-        const struct commit_time *t = times_at(c, i);
-
-        if (t->scn <= c->stored || t->scn > through)
-            continue;
-        if (copy == NULL)
-            copy = xmalloc(TIMES_ROW_MAX * sizeof *copy);
-        copy[(*count)++] = *t;
+    for (size_t i = times_above(c, c->stored); i < c->count && count < TIMES_ROW_MAX; i++) {
+        if (times_at(c, i)->scn > through)
+            break;
+        out[count++] = *times_at(c, i);
     }
     env_mutex_unlock(&c->mutex);
-    return copy;
+    return count;
 }
 
 static void
@@ -374,12 +380,15 @@ times_put_row(struct txn *txn, const struct commit_time *t, size_t *count, uint6
 /* *count: how many the row may hold, and then how many it holds. */
 static int
 times_write_row(struct engine *e, const struct commit_time *t, size_t *count, uint64_t ended_below,
-                scn_t *own_scn)
+                uint64_t cuts, scn_t *own_scn)
 {
     struct commit_token token = { 0 };
     struct txn *txn = txn_new(e);
     int rc = txn_begin(txn, TXN_READ_COMMITTED, false);
 
+    /* From here on a cut dooms the transaction. */
+    if (rc == 0 && times_cuts(&e->times) != cuts)
+        rc = DIAG(ERR_AGAIN, "the branch has changed");
     if (rc == 0)
         rc = txn_statement_begin(txn);
     if (rc == 0) {
@@ -393,38 +402,48 @@ times_write_row(struct engine *e, const struct commit_time *t, size_t *count, ui
     return rc;
 }
 
+/* A row of commits up to `through` is there, in a commit of its own. After a cut they may not be.
+ */
+static void
+times_stored(struct engine *e, scn_t through, scn_t own, uint64_t cuts)
+{
+    struct commit_times *c = &e->times;
+
+    env_mutex_lock(&c->mutex);
+    if (c->cuts == cuts) {
+        c->stored = through;
+        e->times_own = own;
+    }
+    env_mutex_unlock(&c->mutex);
+}
+
 /* A row's own commit waits for the next one to come along, so that an idle database writes
  * nothing. */
 int
 times_store(struct engine *e)
 {
-    struct commit_times *c = &e->times;
+    struct commit_time *t = xmalloc(TIMES_ROW_MAX * sizeof *t);
     uint64_t ended_below = keeper_ended_below(e);
+    bool more = true;
+    int rc = 0;
 
-    for (;;) {
+    while (rc == 0 && more) {
+        uint64_t cuts = times_cuts(&e->times);
         /* What this incarnation goes on from is seen before anything of it, this row included. */
         scn_t own, opened = atomic_load_explicit(&e->open_scn, memory_order_relaxed);
         scn_t visible = engine_visible_scn(e);
-        size_t count, found;
-        struct commit_time *t = times_pending(c, visible > opened ? visible : opened, &found);
-        int rc = 0;
+        size_t found = times_pending(&e->times, visible > opened ? visible : opened, t);
+        size_t count = found;
 
-        count = found;
-        if (count == 0 || (count == 1 && t[0].scn == e->times_own && t[0].scn > opened)) {
-            xfree(t);
-            return 0;
-        }
-        rc = times_write_row(e, t, &count, ended_below, &own);
-        if (rc == 0) {
-            env_mutex_lock(&c->mutex);
-            c->stored = t[count - 1].scn;
-            env_mutex_unlock(&c->mutex);
-            e->times_own = own;
-        }
-        xfree(t);
-        if (rc != 0 || (count == found && count < TIMES_ROW_MAX))
-            return rc;
+        if (found == 0 || (found == 1 && t[0].scn == e->times_own && t[0].scn > opened))
+            break;
+        rc = times_write_row(e, t, &count, ended_below, cuts, &own);
+        if (rc == 0)
+            times_stored(e, t[count - 1].scn, own, cuts);
+        more = count < found || found == TIMES_ROW_MAX;
     }
+    xfree(t);
+    return rc;
 }
 
 bool
