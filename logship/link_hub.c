@@ -281,6 +281,7 @@ void
 link_dial_stop(struct link_dial *d)
 {
     d->stopping = true;
+    list_remove(&d->place); /* the hub waits for its fiber, and frees it no second time */
     if (d->link != NULL)
         link_end(d->link, ERR_STOPPED);
     if (!d->ended)
@@ -288,7 +289,6 @@ link_dial_stop(struct link_dial *d)
     fiber_queue_wake_all(&d->wakes);
     while (!d->ended)
         fiber_queue_wait(&d->gone);
-    list_remove(&d->place);
     xfree(d);
 }
 
