@@ -81,14 +81,8 @@ keep_no_more(struct destinations *d, struct known *k)
 static void
 keep_moved(struct destinations *d, struct known *k)
 {
-    if (k->pin == NULL)
-        return;
-    if (redo_pin_is_lost(d->redo, k->pin)) {
-        keep_no_more(d, k);
-        keep(d, k);
-    } else {
+    if (k->pin != NULL)
         redo_pin_move(d->redo, k->pin, 0, k->ack.durable);
-    }
 }
 
 void
@@ -253,7 +247,7 @@ destinations_list(struct destinations *d, uint64_t now_ns, struct destination ou
             .connected = k->connected,
             .promotable = k->promotable,
             .heard = k->heard,
-            .redo_lost = k->pin != NULL && redo_pin_is_lost(d->redo, k->pin),
+            .redo_lost = k->heard && k->pin != NULL && redo_pin_is_lost(d->redo, k->pin),
             .ack = k->ack,
             .applied_scn = k->applied_scn,
             .transport_lag_bytes = behind(d, k->ack.durable),

@@ -233,7 +233,7 @@ pin_needs(const struct redo *r, const struct redo_pin *pin, const struct redo_fi
 {
     incarnation_t inc = f->head.start.inc;
 
-    if (pin->lost || lsn_le(f->end.lsn, pin->lsn))
+    if (lsn_le(f->end.lsn, pin->lsn))
         return false;
     if (pin->inc == 0 && r->files.current == 0)
         return true; /* which way it goes is not known yet */
@@ -251,7 +251,18 @@ is_pinned(const struct redo *r, const struct redo_file *f)
     return false;
 }
 
-/* What is kept for pins alone has a budget: when it is spent, the oldest claim is lost. */
+/* The oldest file that is kept for the pin; NULL: none. */
+static struct redo_file *
+first_kept(const struct redo *r, const struct redo_pin *pin)
+{
+    list_for_each (f, &r->files.files, struct redo_file, link) {
+        if (is_released(&r->files, f) && pin_needs(r, pin, f))
+            return f;
+    }
+    return NULL;
+}
+
+/* What is kept for pins alone has a budget: when it is spent, the oldest claim gives up a file. */
 static void
 shed_pins(struct redo *r)
 {
@@ -268,11 +279,12 @@ shed_pins(struct redo *r)
         if (kept <= fs->keep_bytes)
             return;
         list_for_each (pin, &fs->pins, struct redo_pin, link) {
-            if (!pin->lost && (oldest == NULL || lsn_lt(pin->lsn, oldest->lsn)))
+            if ((oldest == NULL || lsn_lt(pin->lsn, oldest->lsn)) && first_kept(r, pin) != NULL)
                 oldest = pin;
         }
         if (oldest == NULL)
             return;
+        oldest->lsn = first_kept(r, oldest)->end.lsn;
         oldest->lost = true;
     }
 }
@@ -440,6 +452,7 @@ redo_pin_move(struct redo *r, struct redo_pin *pin, incarnation_t inc, struct ls
     far = pin->inc != inc || pin->lsn.v >> PIN_STEP_BITS != lsn.v >> PIN_STEP_BITS;
     pin->inc = inc;
     pin->lsn = lsn;
+    pin->lost = false;
     if (far)
         env_cond_signal(&r->files.work);
     env_mutex_unlock(&r->files.lock);

@@ -234,8 +234,9 @@ struct lsn redo_cursor_lsn(const struct redo_cursor *c); /* where the next frame
 void redo_release(struct redo *r, incarnation_t inc, struct lsn lsn);
 
 /* A sender's claim on redo from a position on, on the way to the present incarnation; inc 0: in
- * whatever incarnation the position lies. When files
- * kept for pins alone exceed keep_bytes, the oldest claims are lost. */
+ * whatever incarnation the position lies. When files kept for pins alone exceed keep_bytes, the
+ * oldest claim gives up the oldest of them: it is lost, and goes on from there, until it is moved.
+ */
 struct redo_pin {
     incarnation_t inc;
     struct lsn lsn;
