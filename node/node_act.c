@@ -217,8 +217,11 @@ act(struct node *n, const struct role_action *a)
     case ROLE_ACT_STOP_FOLLOWING:
         act_stop(n, a->type == ROLE_ACT_CLOSE_WRITERS);
         break;
-    case ROLE_ACT_PREPARE:
     case ROLE_ACT_DRAIN:
+        engine_hold_commits(n->engine, true); /* here, so that UNDRAIN comes after it */
+        node_task_start(n, a);
+        break;
+    case ROLE_ACT_PREPARE:
     case ROLE_ACT_FOLLOW:
     case ROLE_ACT_CUT:
     case ROLE_ACT_BASE_COPY:

@@ -68,7 +68,7 @@ follow_begin(void *arg)
 
 struct cut_job {
     struct node *node;
-    const struct lineage *lineage;
+    struct lineage lineage; /* a copy of the peer's */
     incarnation_t target;
     struct redo_pos at;
 };
@@ -84,10 +84,24 @@ cut(void *arg)
     engine_follow_stop(e);
     rc = node_drain_applier(j->node);
     if (rc == 0)
-        rc = engine_lineage_merge(e, j->lineage, NULL);
+        rc = engine_lineage_merge(e, &j->lineage, NULL);
     if (rc == 0)
         rc = engine_follow_cut(e, j->target, &j->at, NULL);
     return rc != 0 ? rc : follow_begin(&(struct follow_job){ j->node, j->target });
+}
+
+/* Parks. */
+static int
+cut_towards(struct node *n, const struct node_peer *p, incarnation_t target, struct redo_pos at)
+{
+    struct cut_job j = { .node = n, .target = target, .at = at };
+    int rc;
+
+    lineage_init(&j.lineage);
+    lineage_copy(&j.lineage, &p->lineage);
+    rc = job_run(n->jobs, cut, &j);
+    lineage_fini(&j.lineage);
+    return rc;
 }
 
 /* A reign that was recorded and never opened is what the role's state says, and the log knows
@@ -109,10 +123,11 @@ node_log_incarnation(struct node *n)
 /* ---- the fork -----------------------------------------------------------------------------------
  */
 
+/* Copies of what the peer said: it may say more meanwhile. */
 struct compare_job {
     struct node *node;
-    const struct lineage *lineage;
-    const struct role_log *log;
+    struct lineage lineage;
+    struct role_log log;
     incarnation_t own;
     struct lineage_fork fork;
     struct ship_located answer;
@@ -124,7 +139,7 @@ compare(void *arg)
 {
     struct compare_job *j = arg;
 
-    return ship_fork_compare(j->node->engine, j->own, j->lineage, j->log, &j->fork);
+    return ship_fork_compare(j->node->engine, j->own, &j->lineage, &j->log, &j->fork);
 }
 
 static int
@@ -159,6 +174,8 @@ ask_located(struct node *n, struct node_peer *p, const struct lineage_fork *fork
     struct writer w;
     int rc;
 
+    if (p->link == NULL)
+        return DIAG(ERR_AGAIN, "the connection with %s is gone", node_member_name(n, p->id));
     p->has_located = false;
     wr_init(&w, 64);
     ship_locate_encode(&w, &q);
@@ -179,18 +196,22 @@ ask_located(struct node *n, struct node_peer *p, const struct lineage_fork *fork
 static int
 find_fork(struct node *n, struct node_peer *p, incarnation_t needs, struct redo_pos *at)
 {
-    struct compare_job j = { n, &p->lineage, needs != 0 ? &p->hello : &p->log,
-                             node_log_incarnation(n), .at = { 0 } };
+    struct compare_job j = { .node = n, .own = node_log_incarnation(n) };
     int rc = wait_hello(n, p, needs);
 
-    if (rc == 0)
+    lineage_init(&j.lineage);
+    if (rc == 0) {
+        lineage_copy(&j.lineage, &p->lineage);
+        j.log = needs != 0 ? p->hello : p->log;
         rc = job_run(n->jobs, compare, &j);
+    }
     if (rc == 0 && j.fork.inc != 0)
         rc = ask_located(n, p, &j.fork);
     j.answer = p->located;
     if (rc == 0)
         rc = job_run(n->jobs, confirm, &j);
     *at = j.at;
+    lineage_fini(&j.lineage);
     return rc;
 }
 
@@ -218,22 +239,22 @@ static void
 task_cut(struct node *n, const struct role_action *a)
 {
     struct node_peer *p = node_peer(n, role_durable_state(n->role)->reg.primary);
-    struct cut_job j = { n, p != NULL ? &p->lineage : NULL, a->inc, n->task.fork };
+    struct redo_pos at = n->task.fork;
     scn_t had = engine_newest_scn(n->engine);
     int rc = p == NULL || !p->has_hello || n->task.fork_inc != a->inc
                  ? DIAG(ERR_AGAIN, "the connection with the primary is gone")
-                 : job_run(n->jobs, cut, &j);
+                 : cut_towards(n, p, a->inc, at);
 
-    if (rc == 0 && had > j.at.scn)
+    if (rc == 0 && had > at.scn)
         log_warning(n->log,
                     "SCN %" PRIu64 " to %" PRIu64 " are not in incarnation %u: they are kept as an "
                     "orphan branch (redoubt branches)",
-                    j.at.scn + 1, had, a->inc);
+                    at.scn + 1, had, a->inc);
     if (rc != 0)
         log_diag(n->log, LOG_WARNING, "following incarnation %u", a->inc);
     else
         log_notice(n->log, "follows incarnation %u from LSN %" PRIu64 ", SCN %" PRIu64 " on",
-                   a->inc, j.at.lsn.v, j.at.scn);
+                   a->inc, at.lsn.v, at.scn);
     node_tell_log(n);
     role_on_cut(n->role, env_boot_ns(n->env), a->ticket, rc, &n->pending);
     node_peers_greet(n);
@@ -253,17 +274,17 @@ static int
 fetch_tail(struct node *n, const struct role_action *a)
 {
     struct node_peer *p = node_peer(n, a->to);
-    struct cut_job j = { .node = n };
-    int rc = p == NULL ? DIAG(ERR_AGAIN, "member %u is not known here", a->to)
-                       : find_fork(n, p, 0, &j.at);
+    struct redo_pos at;
+    incarnation_t target;
+    int rc =
+        p == NULL ? DIAG(ERR_AGAIN, "member %u is not known here", a->to) : find_fork(n, p, 0, &at);
 
     if (rc != 0)
         return rc;
-    j.lineage = &p->lineage;
-    j.target = p->log.follows;
-    rc = job_run(n->jobs, cut, &j);
+    target = p->log.follows;
+    rc = cut_towards(n, p, target, at);
     if (rc == 0)
-        rc = node_receive_tail(n, p, a->inc, j.target);
+        rc = node_receive_tail(n, p, a->inc, target);
     return rc;
 }
 
@@ -295,7 +316,7 @@ struct drain_job {
     struct redo_pos end;
 };
 
-/* Commits wait from here on; what was given an SCN before is in the redo. */
+/* Commits wait; what was given an SCN before they did is in the redo. */
 static int
 drain(void *arg)
 {
@@ -303,7 +324,6 @@ drain(void *arg)
     struct redo *redo = engine_redo(j->node->engine);
     int rc;
 
-    engine_hold_commits(j->node->engine, true);
     rc = engine_end_of_log(j->node->engine, &j->end);
     while (rc == 0 && !j->node->task.cancel && lsn_lt(redo_durable(redo), j->end.lsn))
         env_sleep_us(j->node->env, 1000);

@@ -103,6 +103,7 @@ struct node_reseed {
 struct node_move {
     struct link *link;
     bool busy, ended;
+    int refused; /* why the last time, 0: it was not; said once */
     uint64_t retry_ns;
     struct fiber_queue news;
 };

@@ -49,9 +49,10 @@ differs(const struct node *n, struct register_member *wanted)
 bool
 node_has_moved(struct node *n)
 {
+    const struct register_member *m = register_member(&role_durable_state(n->role)->reg, n->self);
     struct register_member wanted;
 
-    return differs(n, &wanted);
+    return differs(n, &wanted) && strcmp(m->guard, wanted.guard) != 0;
 }
 
 /* ---- telling the primary ------------------------------------------------------------------------
@@ -86,9 +87,10 @@ move_message(void *arg, struct link *l, const struct ship_header *h, struct slic
     if (n->move.link != l || h->type != SHIP_REPLY || ship_reply_decode(body, &r) != 0 ||
         r.what != SHIP_REPLY_END)
         return 0;
-    if (r.code != 0)
+    if (r.code != 0 && r.code != n->move.refused)
         log_warning(n->log, "the primary does not take this member's addresses: %.*s",
                     (int)strcspn((const char *)r.text.data, "\n"), (const char *)r.text.data);
+    n->move.refused = r.code;
     n->move.ended = true;
     fiber_queue_wake_all(&n->move.news);
     return 0;
@@ -155,8 +157,11 @@ node_move_keep(struct node *n)
     n->move.retry_ns = now + MOVE_RETRY_NS;
     role_get_status(n->role, &s);
     if (s.state == ROLE_OPEN) {
-        if (role_move_member(n->role, now, n->self, wanted.guard, wanted.sql, &n->pending) != 0)
-            diag_clear(); /* another change is under way */
+        int rc = role_move_member(n->role, now, n->self, wanted.guard, wanted.sql, &n->pending);
+
+        if (rc != 0 && rc != ERR_OBJECT_IN_USE && rc != n->move.refused)
+            log_diag(n->log, LOG_WARNING, "this node's addresses");
+        n->move.refused = rc;
         node_act_soon(n);
     } else if (s.follow != ROLE_FOLLOW_NONE && d->reg.primary != n->self) {
         n->move.busy = true;

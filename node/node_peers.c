@@ -174,7 +174,7 @@ node_send_role(struct node *n, const struct role_action *a)
             return;
         }
     }
-    if (p->link != NULL && link_send_role(p->link, m) != 0)
+    if (p->id == a->to && p->link != NULL && link_send_role(p->link, m) != 0)
         diag_clear();
 }
 
@@ -239,8 +239,6 @@ peer_up(void *arg, struct link *l)
     if (p->sender != NULL)
         ship_sender_stop(p->sender);
     p->sender = NULL;
-    if (n->follow.receiver != NULL && n->follow.link == p->link && p->link != NULL)
-        ship_receiver_link_down(n->follow.receiver);
     p->link = l;
     p->has_hello = false;
     p->greet = true;
@@ -260,8 +258,10 @@ peer_down(void *arg, struct link *l, int code)
 
     while (n->follow.starting && n->follow.link == l) /* a receiver that cannot be told yet */
         fiber_queue_wait(&n->follow.started);
-    if (n->follow.receiver != NULL && n->follow.link == l)
+    if (n->follow.receiver != NULL && n->follow.link == l) {
         ship_receiver_link_down(n->follow.receiver);
+        n->follow.ended = true; /* the next link may lie where this one lay */
+    }
     if (p == NULL || p->link != l)
         return;
     p->link = NULL;
@@ -343,6 +343,19 @@ stop_dial(struct node_peer *p)
         link_dial_stop(d);
 }
 
+/* Its place is free for another once nothing holds on to it. */
+static void
+let_go(struct node *n, struct node_peer *p)
+{
+    stop_dial(p);
+    if (p->link != NULL && role_durable_state(n->role)->reg.primary != 0)
+        link_close(p->link, ERR_ROLE, "this member is not in the configuration");
+    if (p->link == NULL && p->sender == NULL && !n->task.busy) {
+        lineage_fini(&p->lineage);
+        p->id = 0;
+    }
+}
+
 /* As the register has it: members come, go, and move. */
 static void
 sync_dials(struct node *n)
@@ -355,13 +368,8 @@ sync_dials(struct node *n)
     bool moved = node_has_moved(n); /* then nobody finds this node: it dials everybody */
 
     for (int i = 0; i < NODE_PEERS_MAX; i++) {
-        struct node_peer *p = &n->peers[i];
-
-        if (p->id != 0 && register_member(&reg, p->id) == NULL) {
-            stop_dial(p);
-            if (p->link != NULL && reg.primary != 0)
-                link_close(p->link, ERR_ROLE, "this member is not in the configuration");
-        }
+        if (n->peers[i].id != 0 && register_member(&reg, n->peers[i].id) == NULL)
+            let_go(n, &n->peers[i]);
     }
     for (uint32_t i = 0; i < reg.member_count; i++) {
         const struct register_member *m = &reg.members[i];

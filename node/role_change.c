@@ -204,6 +204,23 @@ is_name(const char *s, size_t max, bool empty_ok)
     return n < max && (empty_ok || n > 0);
 }
 
+static bool
+is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
+           strncmp(address, "localhost:", 10) == 0;
+}
+
+/* The loopback addresses of two machines are two places. */
+static bool
+is_same_sql(const struct register_member *m, const char *guard, const char *sql)
+{
+    size_t host = strrchr(guard, ':') != NULL ? (size_t)(strrchr(guard, ':') - guard) + 1 : 0;
+
+    return sql[0] != '\0' && strcmp(m->sql, sql) == 0 &&
+           (!is_loopback(sql) || strncmp(m->guard, guard, host) == 0);
+}
+
 /* Two members at one place would answer for each other. */
 static int
 check_address(const struct role *r, member_id_t but, const char *guard, const char *sql)
@@ -218,7 +235,7 @@ check_address(const struct role *r, member_id_t but, const char *guard, const ch
         if (m->id != but && strcmp(m->guard, guard) == 0)
             return DIAG(ERR_DUPLICATE_OBJECT, "member \"%s\" has the guard address %s already",
                         m->name, guard);
-        if (m->id != but && sql[0] != '\0' && strcmp(m->sql, sql) == 0)
+        if (m->id != but && is_same_sql(m, guard, sql))
             return DIAG(ERR_DUPLICATE_OBJECT, "member \"%s\" has the SQL address %s already",
                         m->name, sql);
     }

@@ -209,6 +209,11 @@ START_TEST(test_fo5_members)
     ck_assert_uint_eq(id, 5);
     ck_assert_int_eq(role_add_member(g.r, g.now, "d", "x:1", "x:2", &id, &g.out), 0); /* again */
     ck_assert_uint_eq(id, 6);
+    /* SQL on the loopback of another machine is another place. */
+    ck_assert_int_eq(role_add_member(g.r, g.now, "e", "h1:1", "127.0.0.1:5", &id, &g.out), 0);
+    ck_assert_int_eq(role_add_member(g.r, g.now, "f", "h2:1", "127.0.0.1:5", &id, &g.out), 0);
+    ck_assert_int_eq(role_add_member(g.r, g.now, "g", "h2:2", "127.0.0.1:5", &id, &g.out),
+                     ERR_DUPLICATE_OBJECT);
     role_rig_fini(&g);
 }
 END_TEST
