@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,21 +51,51 @@ show_end(int ms)
 /* ---- who runs -----------------------------------------------------------------------------------
  */
 
-/* A number that was left by a process that is gone may be anybody's by now. */
-static bool
-is_redoubtd(pid_t pid)
-{
-    char link[64], program[PATH_SIZE];
-    ssize_t n;
+/* A number that was left by a process that is gone may be anybody's by now: a redoubtd holds the
+ * file with its own open for as long as it lives. */
+struct holding {
+    const char *folder; /* of its descriptors */
+    struct stat file;
+    bool found;
+};
 
-    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
-    n = readlink(link, program, sizeof program - 1);
-    if (n < 0) /* another user's, or no such system */
-        return errno != ENOENT;
-    program[n] = '\0';
-    return strstr(program, "redoubtd") != NULL;
+static int
+look_at(void *arg, const char *name)
+{
+    struct holding *h = arg;
+    char path[PATH_SIZE];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/%s", h->folder, name);
+    h->found |= stat(path, &st) == 0 && /* banned-ok: which file it is, not what is in it */
+                st.st_dev == h->file.st_dev && st.st_ino == h->file.st_ino;
+    return 0;
 }
 
+static bool
+holds(struct env *env, pid_t pid, const char *path)
+{
+    char folder[64];
+    struct holding h = { .folder = folder };
+
+    snprintf(folder, sizeof folder, "/proc/%d/fd", (int)pid);
+    if (stat(path, &h.file) == 0 && /* banned-ok: which file it is */
+        env_list_dir(env, folder, look_at, &h) != 0)
+        diag_clear(); /* it is gone, or another user's */
+    return h.found;
+}
+
+/* One that has ended and that nobody has waited for is gone, too. */
+static bool
+is_gone(pid_t pid)
+{
+    char link[64], program[PATH_SIZE];
+
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
+    return readlink(link, program, sizeof program) < 0 && errno == ENOENT;
+}
+
+/* 0: no redoubtd of this folder has written its number there. */
 static int
 read_pid(struct env *env, const char *dir, pid_t *pid)
 {
@@ -78,17 +109,22 @@ read_pid(struct env *env, const char *dir, pid_t *pid)
     if (!env_exists(env, path))
         return 0;
     rc = env_open(env, path, ENV_READ, &f);
+    if (rc == ERR_NO_FILE) { /* it went just now */
+        diag_clear();
+        return 0;
+    }
     if (rc != 0)
         return rc;
     rc = env_pread(f, text, sizeof text - 1, 0, &got);
     env_close(f);
     *pid = (pid_t)strtol(text, NULL, 10);
-    if (*pid > 0 && !is_redoubtd(*pid))
+    if (*pid > 0 && (is_gone(*pid) || !holds(env, *pid, path)))
         *pid = 0;
     return rc;
 }
 
-/* The lock on the data directory tells whether one runs, not the file with the number. */
+/* The lock on the data directory tells whether one runs, and for the moment in which a node is
+ * opened anew the file with the number. */
 static int
 running(struct env *env, const char *dir, bool *runs, pid_t *pid)
 {
@@ -106,15 +142,15 @@ running(struct env *env, const char *dir, bool *runs, pid_t *pid)
                     dir);
     snprintf(path, sizeof path, "%s/lock", dir);
     rc = env_lock_file(env, path, &f);
-    if (rc == 0) {
-        env_close(f);
-        return 0;
-    }
-    if (rc != ERR_OBJECT_IN_USE)
+    if (rc != 0 && rc != ERR_OBJECT_IN_USE)
         return rc;
+    *runs = rc != 0;
+    if (rc == 0)
+        env_close(f);
     diag_clear();
-    *runs = true;
-    return read_pid(env, dir, pid);
+    rc = read_pid(env, dir, pid);
+    *runs |= *pid != 0;
+    return rc;
 }
 
 /* ---- start --------------------------------------------------------------------------------------
@@ -321,7 +357,7 @@ start(struct env *env, const char *dir)
     return strncmp(text, "ready\n", 6) == 0 ? started(env, dir) : failed(dir, program, text);
 }
 
-/* One that was killed a moment ago may still be going, with its lock, when its number is gone. */
+/* One that was told to end, or killed, a moment ago still has its lock when its number is gone. */
 static int
 running_or_going(struct env *env, const char *dir, bool *runs, pid_t *pid)
 {
@@ -357,23 +393,16 @@ command_start(struct env *env, int argc, char **argv)
  */
 
 static int
-wait_end(struct env *env, const char *dir, pid_t pid)
+wait_end(struct env *env, pid_t pid)
 {
-    bool runs = true;
     int ms = 0, rc = 0;
 
-    while (rc == 0 && runs && ms < STOP_WAIT_MS) {
-        pid_t now;
-
-        rc = running(env, dir, &runs, &now);
-        if (rc == 0 && runs) {
-            env_sleep_us(env, POLL_MS * 1000);
-            ms += POLL_MS;
-            show_seconds("stopping", ms);
-        }
+    for (; !is_gone(pid) && ms < STOP_WAIT_MS; ms += POLL_MS) {
+        env_sleep_us(env, POLL_MS * 1000);
+        show_seconds("stopping", ms);
     }
     show_end(ms);
-    if (rc == 0 && runs) {
+    if (!is_gone(pid)) {
         rc =
             DIAG(ERR_TIMEOUT, "process %d has not ended after %d s", (int)pid, STOP_WAIT_MS / 1000);
         diag_hint("It may be ending still; if it hangs, kill -9 %d ends it, and nothing that was "
@@ -392,19 +421,20 @@ command_stop(struct env *env, int argc, char **argv)
     int rc = command_parse(argc, argv, NULL, 0, &dir, 1);
 
     if (rc == 0)
-        rc = running(env, dir, &runs, &pid);
+        rc = running_or_going(env, dir, &runs, &pid);
     if (rc == 0 && !runs) {
         printf("%s does not run.\n", dir);
         return 0;
     }
     if (rc == 0 && pid == 0) {
         rc = DIAG(ERR_OBJECT_IN_USE, "%s is in use, but its process is not known", dir);
-        diag_hint("A redoubtd that is starting can be stopped once it serves.");
+        diag_hint("A redoubtd that is starting can be stopped once it serves; one that is ending "
+                  "needs no more than time.");
     }
     if (rc == 0 && kill(pid, SIGTERM) != 0)
         rc = DIAG(ERR_IO, "cannot signal process %d: %s", (int)pid, strerror(errno));
     if (rc == 0)
-        rc = wait_end(env, dir, pid);
+        rc = wait_end(env, pid);
     if (rc == 0)
         printf("Stopped.\n");
     return rc;

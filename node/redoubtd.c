@@ -15,7 +15,8 @@
 #include "node/command_call.h"
 #include "node/node.h"
 
-enum { PATH_SIZE = 512 };
+enum { PATH_SIZE = 512, REOPEN_STEP_US = 20000 };
+static const uint64_t REOPEN_WAIT_NS = 5000000000;
 
 static int
 usage(FILE *to, int status)
@@ -111,8 +112,9 @@ check_key(const char *dir)
     return call_check_key(path);
 }
 
-/* For `redoubt stop`. Without it the node works all the same. */
-static void
+/* For `redoubt stop`. Without it the node works all the same. The file stays open: that it is this
+ * process's tells whose number stands there. */
+static struct env_file *
 write_pid(struct env *env, const char *dir)
 {
     char path[PATH_SIZE], text[32];
@@ -121,14 +123,15 @@ write_pid(struct env *env, const char *dir)
     snprintf(path, sizeof path, "%s/redoubtd.pid", dir);
     if (env_open(env, path, ENV_WRITE | ENV_CREATE | ENV_TRUNCATE, &f) != 0) {
         diag_clear();
-        return;
+        return NULL;
     }
     snprintf(text, sizeof text, "%d\n", (int)getpid());
     if (env_pwrite(f, text, strlen(text), 0) != 0)
         diag_clear();
-    env_close(f);
+    return f;
 }
 
+/* Before the lock is given up: behind that, the file may be the next one's. */
 static void
 remove_pid(struct env *env, const char *dir)
 {
@@ -137,6 +140,18 @@ remove_pid(struct env *env, const char *dir)
     snprintf(path, sizeof path, "%s/redoubtd.pid", dir);
     if (env_unlink(env, path) != 0)
         diag_clear();
+}
+
+/* Who looks whether one runs here (`redoubt start`, `redoubt stop`) has the lock for a moment. */
+static int
+open_again(struct env *env, const char *dir, struct node **node)
+{
+    uint64_t until = env_boot_ns(env) + REOPEN_WAIT_NS;
+    int rc;
+
+    while ((rc = node_open(env, dir, NULL, node)) == ERR_OBJECT_IN_USE && env_boot_ns(env) < until)
+        env_sleep_us(env, REOPEN_STEP_US);
+    return rc;
 }
 
 /* Until a signal ends it. A node that has taken a base copy over itself is opened anew. */
@@ -148,11 +163,13 @@ serve(struct env *env, const char *dir, struct node *node, const sigset_t *set)
     for (;;) {
         int caught = sigtimedwait(set, NULL, &look), rc;
 
+        if (caught > 0)
+            remove_pid(env, dir);
         if (caught > 0 || node_wants_reopen(node)) {
             node_close(node);
             if (caught > 0)
                 return 0;
-            rc = node_open(env, dir, NULL, &node);
+            rc = open_again(env, dir, &node);
             if (rc != 0) {
                 print_error("cannot start again");
                 return rc;
@@ -165,6 +182,7 @@ int
 main(int argc, char **argv)
 {
     const struct node_options options = { .progress = notify_progress };
+    struct env_file *pid;
     struct env *env;
     struct node *node;
     sigset_t set;
@@ -192,10 +210,11 @@ main(int argc, char **argv)
         env_free(env);
         return 1;
     }
-    write_pid(env, argv[1]);
+    pid = write_pid(env, argv[1]);
     notify("ready", "", "");
     rc = serve(env, argv[1], node, &set);
-    remove_pid(env, argv[1]);
+    if (pid != NULL)
+        env_close(pid);
     env_free(env);
     return rc == 0 ? 0 : 1;
 }

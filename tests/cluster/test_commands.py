@@ -4,6 +4,7 @@ what status says of members that are there, behind, or gone; backups from a stan
 
 SPDX-License-Identifier: Apache-2.0
 """
+import fcntl
 import json
 import os
 import pty
@@ -119,6 +120,7 @@ def runs_once_and_stops(a):
     expect(stopping.wait() == 0, 'it stops once it goes on')
     os.close(slave)
     os.close(master)
+    expect(not os.path.exists(os.path.join(a.dir, 'redoubtd.pid')), 'its number is gone')
     expect('does not run' in run('stop', a.dir).stdout, 'stopping twice is no error')
 
 
@@ -155,6 +157,16 @@ def protect_forms(a):
     refused(a.command('protect', 'performance', '--sync', 'ANY 1 (B)', check=False), '--sync')
 
 
+def stops_nobody_else(a, b):
+    """B was killed, and its number is A's by now; something that has not said its own is at work."""
+    shutil.copy(os.path.join(a.dir, 'redoubtd.pid'), b.dir)
+    expect('does not run' in run('stop', b.dir).stdout, 'B does not run')
+    with open(os.path.join(b.dir, 'lock')) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused(run('stop', b.dir), 'its process is not known')
+    expect(a.value('select 1') == 1, 'A goes on')
+
+
 def status_of_the_lost(a, b):
     """Mode and level apart; figures with their age, and none invented."""
     ages = [a.status()['member']['B']['age_us']]
@@ -186,6 +198,7 @@ def status_of_the_lost(a, b):
     refused(a.command('switchover', 'B', check=False), '"B"')
     refused(a.command('failover', 'B', '--fenced', check=False), b.guard())
     refused(b.command('status', check=False), b.guard())
+    stops_nobody_else(a, b)
     b.start(wait='answers')
     wait_until(lambda: a.status()['synchronized'], 'synchronized')
     expect(b.status()['member']['B']['linked'], 'B has its primary')
