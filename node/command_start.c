@@ -37,7 +37,7 @@ enum {
 static void
 show_seconds(const char *what, int ms)
 {
-    if (ms >= SHOW_AFTER_MS && ms % 1000 < POLL_MS && isatty(STDERR_FILENO))
+    if (ms >= SHOW_AFTER_MS && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K%s, %d s ", what, ms / 1000);
 }
 
@@ -280,12 +280,13 @@ wait_role(struct env *env, const char *dir, const char *guard)
 {
     static const char *const words[] = { "report" };
     char state[64] = "", follow[64] = "", waits[128] = "", linked[8] = "";
+    uint64_t begin = env_boot_ns(env);
     struct call c;
     int ms = 0;
 
     if (call_open(env, guard, dir, &c) != 0)
         return;
-    for (; ms < ROLE_WAIT_MS; ms += POLL_MS) {
+    for (; ms < ROLE_WAIT_MS; ms = (int)((env_boot_ns(env) - begin) / 1000000)) {
         struct writer text;
 
         wr_init(&text, 0);
@@ -308,7 +309,9 @@ wait_role(struct env *env, const char *dir, const char *guard)
     }
     show_end(ms);
     diag_clear();
-    if (strcmp(follow, "live") == 0)
+    if (state[0] == '\0')
+        printf("It does not answer yet at its guard address, %s.\n", c.at);
+    else if (strcmp(follow, "live") == 0)
         printf("It is a standby, and its primary cannot be reached.\n");
     else
         printf("It is %s and waits for %s.\n", state, waits[0] != '\0' ? waits : "its role");
