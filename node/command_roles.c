@@ -14,8 +14,9 @@
 enum {
     HEAR_WAIT_US = 10000000,
     HEAR_STEP_US = 100000,
-    OPEN_WAIT_US = 5000000,
-    OPEN_STEP_US = 20000
+    OPEN_WAIT_US = 15000000,
+    OPEN_STEP_US = 20000,
+    SHOW_WAIT_US = 2000000
 };
 enum { SYNC_WAIT_MS = 5000, SYNC_STEP_MS = 100, SYNC_SHOW_MS = 2000 };
 enum { TOKENS_MAX = REGISTER_MEMBERS_MAX + 3, TOKEN_SIZE = REGISTER_NAME_MAX };
@@ -97,25 +98,43 @@ with_name(struct env *env, int argc, char **argv, const char *word, bool to_prim
 
 /* The new primary takes writes as soon as what it begins with is acknowledged: a moment later, so
  * this waits for it; where nobody acknowledges, not for ever. */
-static void
+static int
 wait_open(const struct call *c, const char *name)
 {
     static const char *const words[] = { "report" };
-    uint64_t until = env_boot_ns(c->env) + OPEN_WAIT_US * 1000ull;
-    char address[CALL_ADDR_MAX], writes[8] = "";
-    struct writer text;
+    uint64_t start = env_boot_ns(c->env), us = 0;
+    char address[CALL_ADDR_MAX], writes[8] = "", waits[128] = "";
+    bool shown = false;
+    int rc;
 
-    wr_init(&text, 0);
-    while (env_boot_ns(c->env) < until && writes[0] != '1') {
-        wr_reset(&text);
-        if (call_find(c, name, address) == 0 && call_run(c, address, words, 1, &text) == 0)
+    while (us < OPEN_WAIT_US && writes[0] != '1') {
+        struct writer text;
+
+        wr_init(&text, 0);
+        if (call_find(c, name, address) == 0 && call_run(c, address, words, 1, &text) == 0) {
             call_value((const char *)text.data, "writes", writes, sizeof writes);
-        else
-            diag_clear();
+            call_value((const char *)text.data, "waits", waits, sizeof waits);
+        }
+        wr_fini(&text);
         if (writes[0] != '1')
             env_sleep_us(c->env, OPEN_STEP_US);
+        us = (env_boot_ns(c->env) - start) / 1000;
+        if (us > SHOW_WAIT_US && isatty(STDERR_FILENO)) {
+            shown = true;
+            fprintf(stderr, "\r\033[Kwaiting for %s to take writes, %u s ", name,
+                    (unsigned)(us / 1000000));
+        }
     }
-    wr_fini(&text);
+    diag_clear();
+    if (shown)
+        fputs("\r\033[K", stderr);
+    if (writes[0] == '1')
+        return 0;
+    rc = DIAG(ERR_TIMEOUT, "%s was elected and does not take writes yet", name);
+    if (waits[0] != '\0')
+        diag_detail("It waits for %s.", waits);
+    diag_hint("\"redoubt status\" shows when it is open, and what it waits for.");
+    return rc;
 }
 
 int
@@ -130,9 +149,10 @@ command_switchover(struct env *env, int argc, char **argv)
         rc = call_open(env, o[0].value, o[1].value, &c);
     if (rc == 0)
         rc = send_to(&c, NULL, words, 2);
+    if (rc == 0)
+        rc = wait_open(&c, words[1]);
     if (rc != 0)
         return rc;
-    wait_open(&c, words[1]);
     puts("Switched over.");
     tell_synchronized(&c);
     return 0;
@@ -183,11 +203,11 @@ command_failover(struct env *env, int argc, char **argv)
     if (o[3].value[0] != '\0')
         words[count++] = "accept-loss";
     rc = send_to(&c, name, words, count);
-    if (rc != 0)
-        return rc;
-    wait_open(&c, name);
-    printf("%s is the primary.\n", name);
-    return 0;
+    if (rc == 0)
+        rc = wait_open(&c, name);
+    if (rc == 0)
+        printf("%s is the primary.\n", name);
+    return rc;
 }
 
 /* ---- protect ------------------------------------------------------------------------------------
