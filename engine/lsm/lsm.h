@@ -277,7 +277,8 @@ void lsm_replay_end(struct lsm *l, incarnation_t inc, struct lsn end);
 /* Whether the tree has not flushed the write at lsn by this txid yet (REDO-3). A tree that is not
  * there any more needs nothing: check lsm_tree_find first. */
 bool lsm_replay_needed(struct lsm_tree *t, incarnation_t inc, struct lsn lsn, txid_t txid);
-/* From where redo of the incarnation must be kept for recovery; false: nothing of it. */
+/* From where redo of the incarnation must be kept for recovery, by what is durable; false: nothing
+ * of it. Waits for an edit under way: blocks. */
 bool lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from);
 
 /* ---- branches ------------------------------------------------------------------------------- */

@@ -298,6 +298,7 @@ lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from)
 {
     bool needed;
 
+    env_mutex_lock(&l->edit); /* positions of an edit under way are not durable yet */
     env_mutex_lock(&l->state);
     needed = lsm_positions_get(&l->positions, inc, &from->v);
     if (needed) {
@@ -309,6 +310,7 @@ lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from)
             from->v = low;
     }
     env_mutex_unlock(&l->state);
+    env_mutex_unlock(&l->edit);
     return needed;
 }
 

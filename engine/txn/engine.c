@@ -288,6 +288,7 @@ engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn
     manifest_edit_init(&more);
     follow_edit_low(e, entry.parent, follow_open_low(e, end.lsn), &more);
     rc = lsm_enter(e->lsm, &entry, newest, end.lsn, &more);
+    follow_edit_low_end(e, rc == 0);
     manifest_edit_fini(&more);
     if (rc == 0)
         rc = lineage_add(e->lineage, &entry);

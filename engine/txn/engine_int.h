@@ -127,9 +127,11 @@ struct follow {
     atomic_bool is_live;       /* frames come in */
     _Atomic scn_t horizon;     /* HORIZON-3: the primary's */
 
-    struct env_mutex lows_mutex; /* the rest */
-    struct follow_low lows[FOLLOW_LOWS_MAX];
+    struct env_mutex lows_edit; /* one change at a time, until the manifest has it */
+    struct follow_low lows_next[FOLLOW_LOWS_MAX];
     uint64_t lows_sequence;
+    struct env_mutex lows_mutex;             /* inside lows_edit: what the manifest holds */
+    struct follow_low lows[FOLLOW_LOWS_MAX]; /* changed with both */
 };
 
 /* ---- the engine ----------------------------------------------------------------------------- */
@@ -374,12 +376,13 @@ int follow_find_open(struct engine *e, incarnation_t inc, struct lsn low, struct
 /* All txids of the incarnation followed below this counter have ended or were never seen. */
 uint64_t follow_ended_counter(struct engine *e);
 void follow_load_lows(struct engine *e);
-struct lsn follow_stored_low(struct engine *e, incarnation_t inc); /* LSN_MAX: none */
 /* Before recovery positions move: notes where `inc` would be read again from. Blocks. */
 MUST_CHECK
 int follow_store_low(struct engine *e, incarnation_t inc, struct lsn low);
+/* The same in an edit that the caller commits, and then ends: nobody else changes it meanwhile. */
 void follow_edit_low(struct engine *e, incarnation_t inc, struct lsn low,
                      struct manifest_edit *edit);
+void follow_edit_low_end(struct engine *e, bool is_stored);
 
 /* host.c */
 void engine_fill_host(struct engine *e, struct lsm_host *host);

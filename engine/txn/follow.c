@@ -15,6 +15,7 @@ follow_init(struct engine *e)
 {
     env_mutex_init(e->env, &e->follow.mutex);
     env_mutex_init(e->env, &e->follow.lows_mutex);
+    env_mutex_init(e->env, &e->follow.lows_edit);
 }
 
 void
@@ -25,6 +26,7 @@ follow_fini(struct engine *e)
     replay_parts_clear(&f->parts);
     xfree(f->open.txids);
     xfree(f->open.lsns);
+    env_mutex_fini(&f->lows_edit);
     env_mutex_fini(&f->lows_mutex);
     env_mutex_fini(&f->mutex);
 }
@@ -88,12 +90,6 @@ engine_log_end(struct engine *e, incarnation_t target, struct redo_pos *end)
     }
     *end = (struct redo_pos){ .lsn = REDO_LSN_FIRST };
     return 0;
-}
-
-struct lsn
-engine_follow_low(struct engine *e, incarnation_t inc)
-{
-    return follow_stored_low(e, inc);
 }
 
 const char *
@@ -352,7 +348,7 @@ static int
 cut_resume(struct engine *e, incarnation_t inc, const struct redo_pos *at,
            const struct redo_pos *end, const struct manifest_edit *more)
 {
-    struct lsn low = follow_stored_low(e, inc);
+    struct lsn low = engine_follow_low(e, inc);
     scn_t tip = engine_newest_scn(e);
     struct lsm_reread again;
     txid_t *open;

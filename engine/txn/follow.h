@@ -50,7 +50,8 @@ MUST_CHECK
 int engine_follow_cut(struct engine *e, incarnation_t target, const struct redo_pos *at,
                       const struct manifest_edit *more);
 
-/* From where redo of `inc` is kept for what is open in it (CUT-4); LSN_MAX: nothing is. */
+/* From where redo of `inc` is kept for what is open in it (CUT-4), as the manifest has it; LSN_MAX:
+ * nothing is known. */
 struct lsn engine_follow_low(struct engine *e, incarnation_t inc);
 const char *engine_dir(const struct engine *e); /* the data directory */
 

@@ -317,7 +317,7 @@ follow_load_lows(struct engine *e)
 }
 
 struct lsn
-follow_stored_low(struct engine *e, incarnation_t inc)
+engine_follow_low(struct engine *e, incarnation_t inc)
 {
     struct follow *f = &e->follow;
     struct lsn low = LSN_MAX;
@@ -330,72 +330,81 @@ follow_stored_low(struct engine *e, incarnation_t inc)
     return low;
 }
 
-/* The incarnation's own place, or that of the oldest. With lows_mutex. */
-static bool
-low_set(struct follow *f, incarnation_t inc, struct lsn lsn)
+/* The incarnation's own place, or that of the oldest. */
+static void
+low_set(struct follow_low lows[FOLLOW_LOWS_MAX], incarnation_t inc, struct lsn lsn)
 {
-    struct follow_low *at = &f->lows[0];
+    struct follow_low *at = &lows[0];
 
     for (int i = 0; i < FOLLOW_LOWS_MAX; i++)
-        if (f->lows[i].inc < at->inc)
-            at = &f->lows[i];
+        if (lows[i].inc < at->inc)
+            at = &lows[i];
     for (int i = 0; i < FOLLOW_LOWS_MAX; i++)
-        if (f->lows[i].inc == inc)
-            at = &f->lows[i];
-    if (at->inc == inc && at->lsn.v == lsn.v)
-        return false;
+        if (lows[i].inc == inc)
+            at = &lows[i];
     *at = (struct follow_low){ inc, lsn };
-    return true;
+}
+
+/* With lows_edit. */
+static void
+edit_low_locked(struct follow *f, incarnation_t inc, struct lsn low, struct manifest_edit *edit)
+{
+    struct writer w;
+
+    memcpy(f->lows_next, f->lows, sizeof f->lows);
+    if (inc != 0)
+        low_set(f->lows_next, inc, low);
+    wr_init(&w, 0);
+    wr_u8(&w, FOLLOW_LOWS_MAX);
+    for (int i = 0; i < FOLLOW_LOWS_MAX; i++) {
+        wr_u32(&w, f->lows_next[i].inc);
+        wr_u64(&w, f->lows_next[i].lsn.v);
+    }
+    manifest_edit_blob(edit, LOWS_BLOB, ++f->lows_sequence, wr_view(&w));
+    wr_fini(&w);
 }
 
 static void
-lows_encode(const struct follow *f, struct writer *w)
+edit_low_end_locked(struct follow *f, bool is_stored)
 {
-    wr_init(w, 0);
-    wr_u8(w, FOLLOW_LOWS_MAX);
-    for (int i = 0; i < FOLLOW_LOWS_MAX; i++) {
-        wr_u32(w, f->lows[i].inc);
-        wr_u64(w, f->lows[i].lsn.v);
-    }
+    if (!is_stored)
+        return;
+    env_mutex_lock(&f->lows_mutex);
+    memcpy(f->lows, f->lows_next, sizeof f->lows);
+    env_mutex_unlock(&f->lows_mutex);
+}
+
+void
+follow_edit_low(struct engine *e, incarnation_t inc, struct lsn low, struct manifest_edit *edit)
+{
+    env_mutex_lock(&e->follow.lows_edit);
+    edit_low_locked(&e->follow, inc, low, edit);
+}
+
+void
+follow_edit_low_end(struct engine *e, bool is_stored)
+{
+    edit_low_end_locked(&e->follow, is_stored);
+    env_mutex_unlock(&e->follow.lows_edit);
 }
 
 int
 follow_store_low(struct engine *e, incarnation_t inc, struct lsn low)
 {
     struct follow *f = &e->follow;
-    struct writer w;
-    uint64_t sequence;
-    int rc;
+    struct manifest_edit edit;
+    int rc = 0;
 
     if (inc == 0)
         return 0;
-    env_mutex_lock(&f->lows_mutex);
-    if (!low_set(f, inc, low)) {
-        env_mutex_unlock(&f->lows_mutex);
-        return 0;
+    env_mutex_lock(&f->lows_edit);
+    if (engine_follow_low(e, inc).v != low.v) {
+        manifest_edit_init(&edit);
+        edit_low_locked(f, inc, low, &edit);
+        rc = manifest_commit(lsm_manifest(e->lsm), &edit);
+        manifest_edit_fini(&edit);
+        edit_low_end_locked(f, rc == 0);
     }
-    lows_encode(f, &w);
-    sequence = ++f->lows_sequence;
-    env_mutex_unlock(&f->lows_mutex);
-    rc = manifest_put_blob(lsm_manifest(e->lsm), LOWS_BLOB, sequence, wr_view(&w));
-    wr_fini(&w);
-    if (rc == ERR_AGAIN) /* a newer one is stored already */
-        rc = 0;
+    env_mutex_unlock(&f->lows_edit);
     return rc;
-}
-
-void
-follow_edit_low(struct engine *e, incarnation_t inc, struct lsn low, struct manifest_edit *edit)
-{
-    struct follow *f = &e->follow;
-    struct writer w;
-
-    if (inc == 0)
-        return;
-    env_mutex_lock(&f->lows_mutex);
-    (void)low_set(f, inc, low);
-    lows_encode(f, &w);
-    manifest_edit_blob(edit, LOWS_BLOB, ++f->lows_sequence, wr_view(&w));
-    env_mutex_unlock(&f->lows_mutex);
-    wr_fini(&w);
 }

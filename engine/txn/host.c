@@ -126,7 +126,7 @@ static int
 release_redo(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end)
 {
     struct engine *e = arg;
-    struct lsn from, low = follow_stored_low(e, inc);
+    struct lsn from, low = engine_follow_low(e, inc);
 
     (void)first;
     if (is_ahead(e, inc))

@@ -360,7 +360,7 @@ engine_replay(struct engine *e)
     lsm_each_status(e->lsm, keep_status, e);
     for (bool first = true; rc == 0 && lsm_replay_next(e->lsm, inc, first, &inc, &from);
          first = false) {
-        struct lsn low = inc == followed ? follow_stored_low(e, inc) : LSN_MAX;
+        struct lsn low = inc == followed ? engine_follow_low(e, inc) : LSN_MAX;
 
         /* A txid of the incarnation being read may yet commit: none of it is dead. */
         atomic_store_explicit(&e->inc, inc, memory_order_release);

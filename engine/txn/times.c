@@ -254,7 +254,7 @@ times_low(struct engine *e, incarnation_t inc, struct lsn none)
     }
     env_mutex_unlock(&c->mutex);
     if (low.v == 0) { /* kept before memory begins: as far back as until now */
-        low = follow_stored_low(e, inc);
+        low = engine_follow_low(e, inc);
         if (low.v == LSN_MAX.v)
             low = lsn_make(0);
     }

@@ -24,6 +24,7 @@ struct world {
     uint32_t inc, version;
     uint32_t value[KEYS]; /* acknowledged; 0: none */
     uint64_t retention_us;
+    bool no_background;
     bool done;
 };
 
@@ -48,6 +49,7 @@ mount(struct world *w)
         .ring_bytes = 256 << 10,
         .redo_file_bytes = FILE_BYTES,
         .retention_us = w->retention_us,
+        .no_background = w->no_background,
     };
 
     return engine_mount(&o, &w->engine);
@@ -326,6 +328,59 @@ restart_body(struct sim *sim, uint64_t seed, void *arg)
 START_TEST(test_restart_on_a_full_disk)
 {
     sim_test_seeds(SEEDS, restart_body, NULL);
+}
+END_TEST
+
+/* There is no room for an edit of the manifest: what it does not say is not gone by, though what it
+ * was about to say is known (CUT-4). */
+static void
+edit_main(void *arg)
+{
+    struct world *w = arg;
+    struct sim_fault fault = {
+        .ops = SIM_OP_WRITE, .kind = SIM_FAULT_ENOSPC, .path = "manifest", .count = 1
+    };
+    struct commit_token token;
+    int id;
+
+    start(w);
+    must(put_commit(w, 0, &token), "the first row");
+    must(engine_flush_all(w->engine), "flush");
+    for (uint32_t i = 0; i < 5 * FILE_BYTES / VALUE; i++) {
+        must(put_commit(w, i % KEYS, &token), "a row");
+        if (i % 40 != 39)
+            continue;
+        id = sim_fault_add(w->node, &fault);
+        CHECK(engine_flush_all(w->engine) == ERR_DISK_FULL);
+        CHECK(sim_fault_hits(w->node, id) == 1);
+        diag_clear();
+        sim_fault_clear(w->node);
+        must(engine_flush_all(w->engine), "once there is room again");
+    }
+    redo_files_settle(engine_redo(w->engine));
+    w->done = true;
+    sim_node_kill(w->node);
+}
+
+static void
+edit_body(struct sim *sim, uint64_t seed, void *arg)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    (void)seed;
+    (void)arg;
+    w->sim = sim;
+    w->node = sim_node_new(sim, "a");
+    w->no_background = true;
+    run(w, edit_main);
+    w->no_background = false;
+    run(w, again_main);
+    free(w);
+}
+
+START_TEST(test_full_disk_of_the_manifest)
+{
+    sim_test_seeds(1, edit_body, NULL);
 }
 END_TEST
 
@@ -653,6 +708,7 @@ main(void)
     tcase_set_timeout(t, 0);
     tcase_add_test(t, test_full_disk);
     tcase_add_test(t, test_restart_on_a_full_disk);
+    tcase_add_test(t, test_full_disk_of_the_manifest);
     tcase_add_test(t, test_no_room_for_segments);
     tcase_add_test(t, test_flushes_that_fail_for_ever);
     tcase_add_test(t, test_clock_jumps);
