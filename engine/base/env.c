@@ -219,26 +219,46 @@ env_mkdir(struct env *env, const char *path)
     return env->ops->mkdir(env, path);
 }
 
+/* A folder that was there may be one whose name an earlier life did not make durable. Where one may
+ * not look into the folder above, it was made by somebody who may. */
+MUST_CHECK
+static int
+make_dir_in(struct env *env, const char *path, const char *parent)
+{
+    bool is_there = env_is_dir(env, path);
+    int rc = is_there ? 0 : env_mkdir(env, path);
+
+    if (rc != 0)
+        return rc;
+    rc = env_sync_dir(env, parent);
+    if (rc != 0 && is_there && errno == EACCES) {
+        diag_clear();
+        rc = 0;
+    }
+    return rc;
+}
+
 int
 env_make_dir(struct env *env, const char *path)
 {
-    char parent[512] = ".";
-    const char *slash = strrchr(path, '/');
+    char dir[512], parent[512];
+    size_t end = 0;
     int rc = 0;
 
-    while (slash != NULL && slash > path && slash[1] == '\0') /* "a/b/" */
-        slash = memrchr(path, '/', (size_t)(slash - path));
-    if (slash != NULL)
-        snprintf(parent, sizeof parent, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    if (env_is_dir(env, path))
-        return 0;
-    if (!env_is_dir(env, parent))
-        rc = env_make_dir(env, parent);
-    if (rc == 0)
-        rc = env_mkdir(env, path);
-    if (rc != 0)
-        return rc;
-    return env_sync_dir(env, parent);
+    if (strlen(path) >= sizeof dir)
+        return DIAG(ERR_NAME_TOO_LONG, "%s: path too long", path);
+    snprintf(parent, sizeof parent, "%s", path[0] == '/' ? "/" : ".");
+    while (rc == 0) {
+        size_t start = end + strspn(path + end, "/");
+
+        if (path[start] == '\0')
+            break;
+        end = start + strcspn(path + start, "/");
+        snprintf(dir, sizeof dir, "%.*s", (int)end, path);
+        rc = make_dir_in(env, dir, parent);
+        memcpy(parent, dir, end + 1);
+    }
+    return rc;
 }
 
 int

@@ -100,7 +100,7 @@ MUST_CHECK
 int env_rmdir(struct env *env, const char *path);
 MUST_CHECK
 int env_mkdir(struct env *env, const char *path); /* mode 0700; exists: ERR_FILE_EXISTS */
-/* The same unless it is there, and its name is durable. */
+/* The folder and those above it are there, and their names are durable. */
 MUST_CHECK
 int env_make_dir(struct env *env, const char *path);
 MUST_CHECK

@@ -334,25 +334,6 @@ open_check_ends(struct redo *r)
     return 0;
 }
 
-/* The folder, and its name in the folder above it, are safe before anything in it can be. */
-MUST_CHECK
-static int
-open_dir(struct env *env, const char *dir)
-{
-    char above[REDO_PATH_MAX];
-    char *slash;
-    int rc = env_is_dir(env, dir) ? 0 : env_mkdir(env, dir);
-
-    if (rc == ERR_FILE_EXISTS)
-        rc = 0;
-    redo_path(above, dir, "", "");
-    above[strlen(dir)] = '\0';
-    slash = strrchr(above, '/');
-    if (slash != NULL)
-        slash[slash == above ? 1 : 0] = '\0';
-    return rc != 0 ? rc : env_sync_dir(env, slash != NULL ? above : ".");
-}
-
 static void
 files_init(struct redo_files *fs, const struct redo_options *o)
 {
@@ -384,9 +365,10 @@ redo_files_open(struct redo *r, const struct redo_options *o)
     int rc;
 
     files_init(fs, o);
-    rc = open_dir(fs->env, fs->dir);
+    /* Their names are safe before anything in them can be. */
+    rc = env_make_dir(fs->env, fs->dir);
     if (rc == 0 && fs->archive_dir[0] != '\0')
-        rc = open_dir(fs->env, fs->archive_dir);
+        rc = env_make_dir(fs->env, fs->archive_dir);
     if (rc == 0)
         rc = env_list_dir(fs->env, fs->dir, open_name, fs);
     if (rc == 0 && fs->archive_dir[0] != '\0')

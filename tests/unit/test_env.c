@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,6 +169,24 @@ START_TEST(test_names)
     ck_assert_int_eq(env_disk_free(env, dir, &bytes), 0);
     ck_assert_uint_gt(bytes, 0);
     ck_assert_int_eq(symlink("b", in_dir("link")), 0);
+}
+END_TEST
+
+/* A folder of ours may stand in one that we may not look into. */
+START_TEST(test_made_folders)
+{
+    char path[100];
+
+    snprintf(path, sizeof path, "%s/m//d/", dir);
+    ck_assert_int_eq(env_make_dir(env, path), 0);
+    ck_assert(env_is_dir(env, path));
+    ck_assert_int_eq(chmod(in_dir("m"), 0300), 0);
+    ck_assert_int_eq(env_make_dir(env, path), 0);
+    ck_assert_int_eq(env_make_dir(env, "/"), 0);
+    ck_assert_int_eq(env_make_dir(env, "."), 0);
+    touch("a");
+    ck_assert_int_eq(env_make_dir(env, in_dir("a/b")), ERR_FILE_EXISTS);
+    ck_assert_int_eq(env_rmdir(env, path), 0);
 }
 END_TEST
 
@@ -419,6 +438,7 @@ main(void)
     tcase_add_test(tc, test_files);
     tcase_add_test(tc, test_direct_writes);
     tcase_add_test(tc, test_names);
+    tcase_add_test(tc, test_made_folders);
     tcase_add_test(tc, test_symbolic_links_are_not_followed_when_creating);
     tcase_add_test(tc, test_lock_files_exclude);
     tcase_add_test(tc, test_threads_and_locks);

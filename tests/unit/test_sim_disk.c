@@ -331,6 +331,49 @@ START_TEST(test_names_need_their_folder_synced)
 }
 END_TEST
 
+static void
+half_made_main(void *arg)
+{
+    (void)arg;
+    ck_assert_int_eq(env_mkdir(env_self(), "/above"), 0);
+    ck_assert_int_eq(env_mkdir(env_self(), "/above/d"), 0);
+    sim_node_kill(env_self());
+}
+
+static void
+make_again_main(void *arg)
+{
+    (void)arg;
+    ck_assert_int_eq(env_make_dir(env_self(), "/above/d/"), 0);
+    sim_node_crash(env_self());
+}
+
+static void
+is_there_main(void *arg)
+{
+    bool *is_there = arg;
+
+    *is_there = env_is_dir(env_self(), "/above/d");
+}
+
+/* SIM-4: a folder that an attempt before this one made is not made before its name is durable. */
+START_TEST(test_folders_made_by_halves)
+{
+    for (uint64_t i = 0; i < 30; i++) {
+        struct env *node;
+        bool is_there = false;
+
+        sim_free(sim);
+        sim = sim_new(i);
+        node = sim_node_new(sim, "a");
+        run_node(node, half_made_main, NULL);
+        run_node(node, make_again_main, NULL);
+        run_node(node, is_there_main, &is_there);
+        ck_assert(is_there);
+    }
+}
+END_TEST
+
 static int
 collect_name(void *arg, const char *name)
 {
@@ -514,6 +557,7 @@ main(void)
     tcase_add_test(tc, test_dsync_writes_are_durable);
     tcase_add_test(tc, test_early_writes_are_lost);
     tcase_add_test(tc, test_names_need_their_folder_synced);
+    tcase_add_test(tc, test_folders_made_by_halves);
     tcase_add_test(tc, test_a_cut_at_each_operation);
     tcase_add_test(tc, test_folders);
     tcase_add_test(tc, test_faults_by_rule);
