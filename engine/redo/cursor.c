@@ -162,8 +162,7 @@ cursor_archive_end(struct redo_cursor *c)
     return cursor_missing(c);
 }
 
-/* The unit that holds the next position; the ones before it are stepped over. What was read ahead
- * may be older than what the log has written since: then it is read once more. */
+/* The unit that holds the next position; the ones before it are stepped over. */
 MUST_CHECK
 static int
 cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
@@ -181,9 +180,7 @@ cursor_seek(struct redo_cursor *c, struct redo_unit *unit)
                 return rc;
             opened = true;
         }
-        rc = redo_source_unit(&c->source, c->offset, c->source_lsn, true, false, unit);
-        if (rc != 0 && c->file != NULL)
-            rc = redo_source_unit(&c->source, c->offset, c->source_lsn, true, true, unit);
+        rc = redo_source_unit(&c->source, c->offset, c->source_lsn, unit);
         if (rc == ERR_END && c->file == NULL) {
             if (opened)
                 return cursor_archive_end(c);
@@ -417,7 +414,7 @@ locate_walk(struct redo_source *s, struct lsn lsn, struct lsn limit, struct redo
     *pos = s->head.start;
     while (lsn_lt(pos->lsn, lsn) && lsn_lt(pos->lsn, limit)) {
         struct redo_unit unit;
-        int rc = redo_source_unit(s, offset, pos->lsn, true, false, &unit);
+        int rc = redo_source_unit(s, offset, pos->lsn, &unit);
 
         if (rc == ERR_END)
             return 0;

@@ -93,7 +93,7 @@ dump_units(struct dump *d)
 
     for (;;) {
         struct redo_unit unit;
-        int rc = redo_source_unit(&d->source, offset, lsn, true, false, &unit);
+        int rc = redo_source_unit(&d->source, offset, lsn, &unit);
 
         if (rc == 0) {
             snprintf(text, sizeof text, "offset %llu, durable then %llx",
@@ -107,7 +107,7 @@ dump_units(struct dump *d)
             lsn = redo_frame_end(&unit.head);
             continue;
         }
-        if (rc == ERR_END && (unit.local.flags & REDO_LOCAL_CLOSE) != 0) {
+        if (rc == ERR_END && redo_unit_is_mark(&unit, lsn)) {
             snprintf(text, sizeof text, "offset %llu: the redo of this file ends here, at LSN %llx",
                      (unsigned long long)offset, (unsigned long long)lsn.v);
             d->out(d->arg, text);

@@ -451,43 +451,89 @@ redo_files_mark_end(struct redo *r, struct env_file *handle, uint64_t sequence, 
     return rc == 0 && r->options.fdatasync ? env_sync(handle) : rc;
 }
 
-/* A file whose end was found by looking at all that lies behind it. Locked. */
+/* A file after that position whose end was found by looking at all that lies behind it. Locked. */
 static struct redo_file *
-next_to_mark(struct redo_files *fs)
+next_to_mark(struct redo_files *fs, incarnation_t inc, struct lsn after)
 {
     list_for_each (f, &fs->files, struct redo_file, link) {
-        if (!f->is_active && !f->is_marked && f->end_offset != 0)
+        if (!file_is_before(f, inc, lsn_make(after.v + 1)) && !f->is_active && !f->is_marked &&
+            f->end_offset != 0)
             return f;
     }
     return NULL;
 }
 
-/* The log goes on from what an earlier life left: where that ends is settled, and is marked, so
- * that no later start has to find it again by reading the files whole. */
+/* After the mark nothing of what stands there is ever read: it must be seen not to be a frame. */
 MUST_CHECK
 static int
-begin_mark_ends(struct redo *r)
+mark_look(struct redo_files *fs, const char *path, const struct redo_file *f)
+{
+    struct redo_source source;
+    struct redo_unit unit;
+    int rc;
+
+    redo_source_init(&source, fs->env);
+    rc = redo_source_open(&source, path);
+    if (rc == 0) {
+        rc = redo_source_unit(&source, f->end_offset, f->end.lsn, &unit);
+        if (rc == ERR_END || rc == ERR_CORRUPT) {
+            diag_clear();
+            rc = 0;
+        } else if (rc == 0) {
+            rc = DIAG(ERR_CORRUPT, "%s: a whole frame at offset %llu was misread at the start",
+                      path, (unsigned long long)f->end_offset);
+        }
+    }
+    redo_source_fini(&source);
+    return rc;
+}
+
+MUST_CHECK
+static int
+mark_file(struct redo *r, const struct redo_file *f)
+{
+    char path[REDO_PATH_MAX];
+    struct env_file *handle = NULL;
+    int rc;
+
+    if (f->end_offset + ENV_ALIGN > f->size)
+        return 0;
+    redo_files_file_path(&r->files, f, path);
+    rc = mark_look(&r->files, path, f);
+    if (rc == 0)
+        rc = env_open(r->env, path, handle_flags(r), &handle);
+    if (rc == 0)
+        rc = redo_files_mark_end(r, handle, f->head.sequence, f->end_offset, f->end.lsn);
+    env_close(handle);
+    return rc;
+}
+
+/* The log goes on at `start` from what an earlier life left: where that ends is settled, and is
+ * marked, so that no later start has to find it again by reading the files whole. A file that the
+ * log does not go on from may be marked another time. */
+MUST_CHECK
+static int
+begin_mark_ends(struct redo *r, struct lsn start)
 {
     struct redo_files *fs = &r->files;
     struct redo_file *f;
+    struct lsn after = { 0 };
+    incarnation_t inc = 0;
     int rc = 0;
 
     env_mutex_lock(&fs->lock);
-    while (rc == 0 && (f = next_to_mark(fs)) != NULL) {
-        char path[REDO_PATH_MAX];
-        struct env_file *handle = NULL;
-
+    while (rc == 0 && (f = next_to_mark(fs, inc, after)) != NULL) {
         f->refs++;
         env_mutex_unlock(&fs->lock);
-        redo_files_file_path(fs, f, path);
-        if (f->end_offset + ENV_ALIGN <= f->size) {
-            rc = env_open(fs->env, path, handle_flags(r), &handle);
-            if (rc == 0)
-                rc = redo_files_mark_end(r, handle, f->head.sequence, f->end_offset, f->end.lsn);
-            env_close(handle);
-        }
+        rc = mark_file(r, f);
         env_mutex_lock(&fs->lock);
-        f->is_marked = true;
+        f->is_marked = rc == 0;
+        inc = f->head.start.inc;
+        after = f->head.start.lsn;
+        if (rc != 0 && f->end.lsn.v != start.v) {
+            diag_clear();
+            rc = 0;
+        }
         if (--f->refs == 0)
             env_cond_signal(&fs->work);
     }
@@ -560,7 +606,7 @@ redo_files_begin(struct redo *r, const struct redo_pos *start, bool wait, struct
     struct redo_file_head head;
     struct redo_file *f;
     uint64_t spare;
-    int rc = begin_mark_ends(r);
+    int rc = begin_mark_ends(r, start->lsn);
 
     if (rc != 0)
         return rc;

@@ -162,7 +162,7 @@ archive_measure(struct redo_files *fs, struct redo_file *f, uint64_t *size)
     while (rc == 0 && lsn_lt(lsn, f->end.lsn)) {
         struct redo_unit unit;
 
-        rc = redo_source_unit(&source, offset, lsn, true, false, &unit);
+        rc = redo_source_unit(&source, offset, lsn, &unit);
         if (rc == ERR_END)
             rc = DIAG(ERR_CORRUPT, "%s: no frame at offset %llu", path, (unsigned long long)offset);
         if (rc == 0) {

@@ -105,12 +105,12 @@ struct redo_unit {
     const uint8_t *bytes;        /* the frame's */
     uint64_t next_offset;
 };
-/* 0: a whole frame (CRC checked if `verify`). ERR_END: no write of this file at `lsn` stands here,
- * or the mark of its end (then local.flags says REDO_LOCAL_CLOSE). ERR_CORRUPT: a frame that is not
- * whole. */
+/* 0: a whole frame, its CRC checked. ERR_END: no write of this file at `lsn` stands here, or the
+ * mark of its end. ERR_CORRUPT: a frame that is not whole. What is not whole is read once more
+ * first: it may have been misread, or read ahead before it was written. */
 MUST_CHECK
-int redo_source_unit(struct redo_source *s, uint64_t offset, struct lsn lsn, bool verify,
-                     bool fresh, struct redo_unit *out);
+int redo_source_unit(struct redo_source *s, uint64_t offset, struct lsn lsn, struct redo_unit *out);
+bool redo_unit_is_mark(const struct redo_unit *unit, struct lsn lsn);
 /* The whole file from its header to its last whole frame, by the rule of LOG-4: 0 with *end, or
  * ERR_CORRUPT. end_offset: where the next write would have gone. is_marked: a mark stands there. */
 MUST_CHECK

@@ -151,9 +151,15 @@ redo_source_fetch(struct redo_source *s, uint64_t offset, size_t size, bool fres
     return 0;
 }
 
-int
-redo_source_unit(struct redo_source *s, uint64_t offset, struct lsn lsn, bool verify, bool fresh,
-                 struct redo_unit *out)
+bool
+redo_unit_is_mark(const struct redo_unit *unit, struct lsn lsn)
+{
+    return (unit->local.flags & REDO_LOCAL_CLOSE) != 0 && unit->local.lsn.v == lsn.v;
+}
+
+MUST_CHECK
+static int
+unit_read(struct redo_source *s, uint64_t offset, struct lsn lsn, bool fresh, struct redo_unit *out)
 {
     const uint8_t *bytes;
     int rc = redo_source_fetch(s, offset, ENV_ALIGN, fresh, &bytes);
@@ -173,13 +179,22 @@ redo_source_unit(struct redo_source *s, uint64_t offset, struct lsn lsn, bool ve
         return rc;
     out->bytes = bytes + REDO_LOCAL_HEADER;
     out->next_offset = offset + redo_align(REDO_LOCAL_HEADER + (size_t)out->local.size);
-    rc = verify ? redo_frame_verify(out->bytes, out->local.size, &out->head)
-                : redo_frame_head_decode(out->bytes, &out->head);
+    rc = redo_frame_verify(out->bytes, out->local.size, &out->head);
     if (rc == 0 && (out->head.inc != s->head.start.inc || out->head.lsn.v != lsn.v ||
                     REDO_FRAME_HEADER + out->head.stored_size != out->local.size))
         rc = DIAG(ERR_CORRUPT, "frame is not the one that the local header announces");
     if (rc != 0)
         diag_context("%s, offset %llu", s->path, (unsigned long long)offset);
+    return rc;
+}
+
+int
+redo_source_unit(struct redo_source *s, uint64_t offset, struct lsn lsn, struct redo_unit *out)
+{
+    int rc = unit_read(s, offset, lsn, false, out);
+
+    if (s->unzip == NULL && (rc == ERR_CORRUPT || (rc == ERR_END && !redo_unit_is_mark(out, lsn))))
+        rc = unit_read(s, offset, lsn, true, out);
     return rc;
 }
 
@@ -209,7 +224,7 @@ scan_unit(struct redo_source *s, uint64_t offset, uint8_t **scratch, const struc
           struct redo_unit *unit)
 {
     struct slice records;
-    int rc = redo_source_unit(s, offset, at->lsn, true, false, unit);
+    int rc = redo_source_unit(s, offset, at->lsn, unit);
 
     if (rc != 0)
         return rc;
@@ -247,8 +262,7 @@ redo_source_scan(struct redo_source *s, struct redo_pos *end, uint64_t *end_offs
     *end = at;
     *end_offset = offset;
     /* Nothing was written behind the mark but what a torn write left. */
-    *is_marked =
-        rc == ERR_END && (unit.local.flags & REDO_LOCAL_CLOSE) != 0 && unit.local.lsn.v == at.lsn.v;
+    *is_marked = rc == ERR_END && redo_unit_is_mark(&unit, at.lsn);
     if (*is_marked)
         return 0;
     rc = scan_durable(s, offset, &durable);
