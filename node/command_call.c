@@ -13,7 +13,7 @@
 #include "engine/base/mem.h"
 #include "logship/link.h"
 
-enum { SHOW_WAIT_US = 2000000, WAIT_STEP_US = 200000, MOVE_WAIT_US = 15000000 };
+enum { SHOW_WAIT_US = 2000000, WAIT_STEP_US = 200000, MOVE_WAIT_US = 15000000, BRIEF_MS = 1000 };
 #define DEFAULT_AT "127.0.0.1:7433"
 
 int
@@ -53,6 +53,7 @@ call_open(struct env *env, const char *at, const char *key_file, struct call *ou
     if (rc != 0)
         return rc;
     out->env = env;
+    out->patience_ms = 0;
     snprintf(out->at, sizeof out->at, "%s", at != NULL ? at : DEFAULT_AT);
     return ship_key_read(env, out->key_file, &out->key);
 }
@@ -182,6 +183,8 @@ asking_main(void *arg)
                               .env = a->call->env,
                               .key = a->call->key,
                               .boot_id = env_random_u64(a->call->env),
+                              .net_timeout_ms = a->call->patience_ms,
+                              .auth_timeout_ms = a->call->patience_ms,
                               .name = "command-line" };
     struct link_hub *hub = link_hub_new(&o);
     int rc = link_connect(hub, a->answer->address, SHIP_COMMAND_LINE, &handler, &a->link);
@@ -363,46 +366,79 @@ member_named(const struct call_member *m, int count, const char *name)
     return NULL;
 }
 
-/* Whom the member at c->at takes for the primary, if that one agrees: the others need not be
- * asked, of whom some may hang. */
-static const struct call_member *
-primary_told(const struct call *c, const struct call_member *m, int count)
+/* What members say together. */
+struct claims {
+    const struct call_member
+        *primary; /* who says of himself that he is, in the highest incarnation */
+    unsigned long inc;
+    unsigned long known; /* the highest incarnation that any of them follows or reigns in, */
+    char named[REGISTER_NAME_MAX]; /* and whose it is */
+    bool moves;                    /* roles are changing at one of them */
+};
+
+static void
+add_claim(struct claims *all, const struct call_member *m, const struct claim *k)
+{
+    all->moves |= k->moves;
+    if (k->is_primary && (all->primary == NULL || k->inc > all->inc)) {
+        all->primary = m;
+        all->inc = k->inc;
+    }
+    if (!k->moves && k->inc > all->known) {
+        all->known = k->inc;
+        snprintf(all->named, sizeof all->named, "%s", k->primary);
+    }
+}
+
+/* Whom the member at c->at takes for the primary, if that one agrees. */
+static void
+ask_told(const struct call *c, const struct call_member *m, int count, struct claims *all)
 {
     const struct call_member *named;
     struct claim k, own;
 
     if (!ask_claim(c, c->at, &k))
-        return NULL;
+        return;
     named = member_named(m, count, k.is_primary ? k.name : k.primary);
-    if (named == NULL || k.is_primary)
-        return named;
-    return ask_claim(c, named->guard, &own) && own.is_primary && own.inc >= k.inc ? named : NULL;
+    if (named != NULL && k.is_primary)
+        add_claim(all, named, &k);
+    else if (named != NULL && ask_claim(c, named->guard, &own) && own.is_primary &&
+             own.inc >= k.inc)
+        add_claim(all, named, &own);
 }
 
-/* Who says of himself that he is the primary, in the highest incarnation. */
-static const struct call_member *
-primary_claimed(const struct call *c, const struct call_member *m, int count, bool *moves)
+static void
+ask_all(const struct call *c, const struct call_member *m, int count, struct claims *all)
 {
     static const char *const words[] = { "report" };
     struct call_answer a[CALL_MEMBERS_MAX];
-    const struct call_member *best = NULL;
-    unsigned long inc = 0;
 
     for (int i = 0; i < count; i++)
         a[i] = (struct call_answer){ .address = m[i].guard };
     call_run_all(c, a, count, words, 1);
-    *moves = false;
     for (int i = 0; i < count; i++) {
         struct claim k = claim_of((const char *)a[i].text.data);
 
-        *moves |= a[i].rc == 0 && k.moves;
-        if (a[i].rc == 0 && k.is_primary && (best == NULL || k.inc > inc)) {
-            best = &m[i];
-            inc = k.inc;
-        }
+        if (a[i].rc == 0)
+            add_claim(all, &m[i], &k);
         wr_fini(&a[i].text);
     }
-    return best;
+}
+
+/* A primary that was found may have been deposed by others that it cannot reach: they are asked,
+ * and not waited for for long, for some may hang. Where members know of a newer reign than any that
+ * answers claims, there is no primary. */
+static const struct call_member *
+primary_of(const struct call *c, const struct call_member *m, int count, struct claims *all)
+{
+    struct call brief = *c;
+
+    *all = (struct claims){ 0 };
+    ask_told(c, m, count, all);
+    if (all->primary != NULL)
+        brief.patience_ms = BRIEF_MS;
+    ask_all(&brief, m, count, all);
+    return all->known > all->inc ? NULL : all->primary;
 }
 
 /* While roles are changing there may be none for a moment: it is waited for. */
@@ -411,15 +447,13 @@ find_primary(const struct call *c, const struct call_member *m, int count,
              char address[CALL_ADDR_MAX])
 {
     uint64_t start = env_boot_ns(c->env), us = 0;
-    bool moves = true, shown = false;
-    const struct call_member *p = NULL;
+    const struct call_member *p;
+    struct claims all;
+    bool shown = false;
 
-    while (p == NULL && moves && us < MOVE_WAIT_US) {
-        p = primary_told(c, m, count);
-        if (p == NULL)
-            p = primary_claimed(c, m, count, &moves);
+    while ((p = primary_of(c, m, count, &all)) == NULL && all.moves) {
         us = (env_boot_ns(c->env) - start) / 1000;
-        if (p != NULL || !moves)
+        if (us >= MOVE_WAIT_US)
             break;
         if (us > SHOW_WAIT_US && isatty(STDERR_FILENO)) {
             shown = true;
@@ -435,9 +469,14 @@ find_primary(const struct call *c, const struct call_member *m, int count,
         snprintf(address, CALL_ADDR_MAX, "%s", p->guard);
         return 0;
     }
-    if (moves)
+    if (all.moves)
         return DIAG(ERR_TIMEOUT, "roles are changing, and there is no primary yet");
-    (void)DIAG(ERR_ROLE, "no member that answers is the primary");
+    if (all.primary != NULL)
+        (void)DIAG(ERR_ROLE,
+                   "%s was primary of incarnation %lu; of %lu it is %s, which does not answer",
+                   all.primary->name, all.inc, all.known, all.named);
+    else
+        (void)DIAG(ERR_ROLE, "no member that answers is the primary");
     diag_hint("\"redoubt status\" shows who answers, \"redoubt failover NAME\" makes a standby "
               "primary.");
     return ERR_ROLE;

@@ -25,6 +25,7 @@ struct call {
     char at[CALL_ADDR_MAX];
     struct ship_key key;
     char key_file[CALL_PATH_MAX];
+    uint32_t patience_ms; /* until a member that hangs is given up; 0: 5000 */
 };
 MUST_CHECK
 int call_open(struct env *env, const char *at, const char *key_file, struct call *out);
