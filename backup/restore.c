@@ -272,7 +272,9 @@ restore_frame(struct restore *r, struct redo_frame *f)
 
     if (lsn_lt(h->lsn, r->at.lsn))
         return 0;
-    rc = redo_append_frame(r->redo, f, r->o.inc);
+    rc = redo_check_room(r->redo);
+    if (rc == 0)
+        rc = redo_append_frame(r->redo, f, r->o.inc);
     if (rc == 0)
         r->at =
             (struct redo_pos){ h->inc, redo_frame_end(h), h->last_scn, h->last_time_us, h->chain };
@@ -326,7 +328,10 @@ open_new_redo(struct restore *r)
     if (rc == 0)
         rc = redo_start_following(r->redo, &r->o.backup->from);
     r->at = r->o.backup->from;
-    return rc;
+    if (rc != 0)
+        return rc;
+    redo_files_settle(r->redo);
+    return redo_check_room(r->redo);
 }
 
 int

@@ -169,8 +169,10 @@ append_frame(void *arg)
 {
     struct ship_base_copy *c = arg;
     const struct redo_frame_head *h = &c->frame->head;
-    int rc = redo_append_frame(c->redo, c->frame, c->inc);
+    int rc = redo_check_room(c->redo);
 
+    if (rc == 0)
+        rc = redo_append_frame(c->redo, c->frame, c->inc);
     if (rc == 0)
         c->at =
             (struct redo_pos){ h->inc, redo_frame_end(h), h->last_scn, h->last_time_us, h->chain };
@@ -347,7 +349,10 @@ open_redo(void *arg)
     if (rc == 0)
         rc = redo_start_following(c->redo, &c->from);
     c->at = c->from;
-    return rc;
+    if (rc != 0)
+        return rc;
+    redo_files_settle(c->redo);
+    return redo_check_room(c->redo);
 }
 
 static int

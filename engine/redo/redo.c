@@ -366,6 +366,14 @@ stop_accepting(struct redo *r)
     return was_live;
 }
 
+int
+redo_check_room(const struct redo *r)
+{
+    if (!atomic_load(&r->files.disk_full))
+        return 0;
+    return DIAG(ERR_DISK_FULL, "no redo file can be made in %s", r->files.dir);
+}
+
 void
 redo_stop(struct redo *r)
 {

@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -56,6 +57,18 @@ def is_interrupted(place, a):
     d, done = restore(place, 'I', folder, check=False)
     expect(done.returncode != 0 and not os.path.exists(d.dir), f'E3: {done.stderr}')
     a.command('backup', '--to', folder + '-again')
+
+
+def without_room(place, a):
+    """No redo file can be made where the backup goes: it says so and ends, and is no backup."""
+    folder = os.path.join(place.dir, 'no-room')
+    env = dict(os.environ, REDOUBT_AT=a.guard(), REDOUBT_KEY=os.path.join(a.dir, 'cluster.key'))
+    done = subprocess.run(
+        [os.path.join(BIN, 'redoubt'), 'backup', '--to', folder], env=env, capture_output=True,
+        text=True, timeout=60, restore_signals=False,  # SIGXFSZ stays ignored
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 20, 32 << 20)))
+    expect(done.returncode != 0 and 'no redo file can be made' in done.stderr, f'{done}')
+    expect(not os.path.exists(os.path.join(folder, 'backup')), 'and is no backup')
 
 
 def in_the_first_second(place):
@@ -170,6 +183,8 @@ def main():
         print('to a time before the backup: ok', flush=True)
         is_interrupted(place, a)
         print('interrupted: ok', flush=True)
+        without_room(place, a)
+        print('without room: ok', flush=True)
 
         a.stop()
         f, _ = restore(place, 'F', folder, '--scn', str(scn), '--redo', os.path.join(a.dir, 'redo'))
@@ -198,7 +213,7 @@ def main():
     with Place(keep='KEEP' in os.environ) as place:
         of_an_abandoned_branch(place)
         print('of an abandoned branch: ok', flush=True)
-    print('9 passed, 0 failed')
+    print('10 passed, 0 failed')
 
 
 if __name__ == '__main__':
