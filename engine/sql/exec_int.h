@@ -343,6 +343,14 @@ MUST_CHECK
 int write_insert(const struct write_target *w, const struct datum *values, bool conflict_ok,
                  enum write_outcome *outcome, const struct cat_index **conflict,
                  struct slice *existing_key);
+/* The key of the row that has these values in a unique index, once no other transaction holds the
+ * entry; no data: there is none. */
+MUST_CHECK
+int write_find(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
+               struct slice *found);
+/* Whether the two rows differ in the columns of the index. */
+bool write_entry_changes(const struct write_target *w, const struct cat_index *ix,
+                         const struct datum *old, const struct datum *values);
 /* Replaces `old` (its row as `row` says) by `values`; index entries that change. ERR_AGAIN: look at
  * the row again. */
 MUST_CHECK

@@ -87,47 +87,64 @@ refresh(struct exec_node *n, struct modify *s, const struct plan_target *t, stru
 /* ---- INSERT
  * --------------------------------------------------------------------------------------- */
 
+/* The row in the way as DO UPDATE wants it, from s->old and the row that was to be inserted; NULL:
+ * its condition does not hold. */
+static int
+conflict_values(struct exec_node *n, struct modify *s, struct datum **out)
+{
+    uint32_t width = s->plan->table->column_count;
+    struct datum *both = ARENA_ARRAY(&s->row, struct datum, 2 * width + 1);
+    struct datum *new = ARENA_ARRAY(&s->row, struct datum, width + 1);
+    struct eval v = eval_over(n, s, both);
+    bool pass = true;
+    int rc = 0;
+
+    memcpy(both, s->old, width * sizeof *both);
+    memcpy(both + width, s->values, width * sizeof *both);
+    memcpy(new, s->old, width * sizeof *new);
+    if (s->plan->conflict_where != NULL)
+        rc = eval_pass(&v, s->plan->conflict_where, &pass);
+    for (int32_t i = 0; pass && i < s->plan->conflict_value_count && rc == 0; i++) {
+        rc = eval_row(&v, s->plan->conflict_values[i].value,
+                      &new[s->plan->conflict_values[i].column]);
+    }
+    *out = pass ? new : NULL;
+    return rc;
+}
+
+/* ERR_AGAIN: the row in the way went, or has other values in the index by now. */
 static int
 upsert(struct exec_node *n, struct modify *s, struct slice key)
 {
-    const struct cat_table *t = s->plan->table;
-    struct datum *both = ARENA_ARRAY(&s->row, struct datum, 2 * t->column_count + 1);
-    struct eval v = eval_over(n, s, both);
+    struct datum *new;
     struct txn_row row;
-    bool pass = true;
-    int rc;
+    int rc = txn_read_newest(n->x->ctx.txn, s->plan->table->tree, key, LOCK_WAIT, &row);
 
-    do {
-        rc = txn_read_newest(n->x->ctx.txn, t->tree, key, LOCK_WAIT, &row);
-        if (rc != 0 || !row.found)
-            return rc != 0 ? rc : ERR_AGAIN;
-        rc = table_decode(t, key, row.value, &s->row, s->old);
-        if (rc != 0)
-            return rc;
-        memcpy(both, s->old, t->column_count * sizeof *both);
-        memcpy(both + t->column_count, s->values, t->column_count * sizeof *both);
-        if (s->plan->conflict_where != NULL)
-            rc = eval_pass(&v, s->plan->conflict_where, &pass);
-        if (rc != 0 || !pass)
-            return rc;
-        struct datum *new = ARENA_ARRAY(&s->row, struct datum, t->column_count + 1);
-
-        memcpy(new, s->old, t->column_count * sizeof *new);
-        for (int32_t i = 0; i < s->plan->conflict_value_count && rc == 0; i++) {
-            rc = eval_row(&v, s->plan->conflict_values[i].value,
-                          &new[s->plan->conflict_values[i].column]);
-        }
-        if (rc == 0)
-            rc = check_constraints(n, s, new);
-        if (rc == 0)
-            rc = fk_check_row(&s->w, s->old, new);
-        if (rc == 0)
-            rc = write_update(&s->w, key, &row, s->old, new, true);
-        if (rc == 0)
-            rc = fk_check_referenced(&s->w, s->old, new);
-        if (rc == 0)
-            rc = return_row(n, s, new);
-    } while (rc == ERR_AGAIN);
+    if (rc != 0 || !row.found)
+        return rc != 0 ? rc : ERR_AGAIN;
+    if (row.own && txn_wrote_in_statement(n->x->ctx.txn, &row)) {
+        (void)DIAG(ERR_CARDINALITY,
+                   "ON CONFLICT DO UPDATE command cannot affect row a second time");
+        diag_hint("Ensure that no rows proposed for insertion within the same command have "
+                  "duplicate constrained values.");
+        return ERR_CARDINALITY;
+    }
+    rc = table_decode(s->plan->table, key, row.value, &s->row, s->old);
+    if (rc == 0 && write_entry_changes(&s->w, s->plan->conflict_index, s->old, s->values))
+        return ERR_AGAIN;
+    if (rc == 0)
+        rc = conflict_values(n, s, &new);
+    if (rc != 0 || new == NULL)
+        return rc;
+    rc = check_constraints(n, s, new);
+    if (rc == 0)
+        rc = fk_check_row(&s->w, s->old, new);
+    if (rc == 0)
+        rc = write_update(&s->w, key, &row, s->old, new, true);
+    if (rc == 0)
+        rc = fk_check_referenced(&s->w, s->old, new);
+    if (rc == 0)
+        rc = return_row(n, s, new);
     n->x->affected += rc == 0;
     return rc;
 }
@@ -154,39 +171,83 @@ insert_values(struct exec_node *n, struct modify *s)
     return rc != 0 ? rc : check_constraints(n, s, s->values);
 }
 
-/* With ON CONFLICT the attempt is undone to a savepoint when an index refuses it, since the row
- * itself was written before. */
 static int
-insert_row(struct exec_node *n, struct modify *s)
+row_inserted(struct exec_node *n, struct modify *s)
 {
-    bool conflict_ok = s->plan->conflict != AST_CONFLICT_NONE;
-    enum write_outcome outcome;
-    const struct cat_index *conflict = NULL;
-    struct slice existing = { NULL, 0 };
-    int savepoint = 0, rc = insert_values(n, s);
+    int rc = fk_check_row(&s->w, NULL, s->values);
 
-    if (rc != 0)
-        return rc;
-    if (conflict_ok && s->plan->table->index_count > (s->plan->table->primary != NULL))
-        rc = txn_savepoint(n->x->ctx.txn, &savepoint);
-    if (rc == 0)
-        rc = write_insert(&s->w, s->values, conflict_ok, &outcome, &conflict, &existing);
-    if (rc == 0 && outcome == WRITE_EXISTS && savepoint != 0)
-        txn_rollback_to(n->x->ctx.txn, savepoint);
-    if (savepoint != 0 && txn_is_open(n->x->ctx.txn))
-        txn_release(n->x->ctx.txn, savepoint);
-    if (rc != 0)
-        return rc;
-    if (outcome == WRITE_EXISTS) {
-        if (s->plan->conflict_index != NULL && s->plan->conflict_index != conflict)
-            return write_insert(&s->w, s->values, false, &outcome, NULL, NULL);
-        return s->plan->conflict == AST_CONFLICT_UPDATE ? upsert(n, s, existing)
-                                                        : leave_row(n, s, existing);
-    }
-    rc = fk_check_row(&s->w, NULL, s->values);
     if (rc == 0)
         rc = return_row(n, s, s->values);
     n->x->affected += rc == 0;
+    return rc;
+}
+
+/* The attempt is undone to a savepoint when an index refuses it, since the row itself was written
+ * before. */
+static int
+try_insert(struct exec_node *n, struct modify *s, enum write_outcome *outcome,
+           const struct cat_index **conflict, struct slice *existing)
+{
+    struct txn *txn = n->x->ctx.txn;
+    int savepoint = 0, rc = 0;
+
+    if (s->plan->table->index_count > (s->plan->table->primary != NULL))
+        rc = txn_savepoint(txn, &savepoint);
+    if (rc == 0)
+        rc = write_insert(&s->w, s->values, true, outcome, conflict, existing);
+    if (rc == 0 && *outcome == WRITE_EXISTS && savepoint != 0)
+        txn_rollback_to(txn, savepoint);
+    if (savepoint != 0 && txn_is_open(txn))
+        txn_release(txn, savepoint);
+    return rc;
+}
+
+/* The index that ON CONFLICT names is asked first: what it has decides, whatever other indexes
+ * say. (A primary key is what an insert asks first anyway.) *refused: another index has refused the
+ * row, so if that index has nothing still, it is an error. ERR_AGAIN: begin anew. */
+static int
+insert_or_conflict(struct exec_node *n, struct modify *s, bool *refused)
+{
+    const struct cat_index *arbiter = s->plan->conflict_index, *conflict = NULL;
+    enum write_outcome outcome = WRITE_EXISTS;
+    struct slice existing = { NULL, 0 };
+    int rc = 0;
+
+    if (arbiter != NULL && !arbiter->primary)
+        rc = write_find(&s->w, arbiter, s->values, &existing);
+    if (rc == 0 && existing.data == NULL) {
+        rc = *refused ? write_insert(&s->w, s->values, false, &outcome, NULL, NULL)
+                      : try_insert(n, s, &outcome, &conflict, &existing);
+        *refused = outcome == WRITE_EXISTS && arbiter != NULL && conflict != arbiter;
+        if (rc == 0 && *refused)
+            return ERR_AGAIN;
+    }
+    if (rc != 0)
+        return rc;
+    if (outcome == WRITE_DONE)
+        return row_inserted(n, s);
+    return s->plan->conflict == AST_CONFLICT_UPDATE ? upsert(n, s, existing)
+                                                    : leave_row(n, s, existing);
+}
+
+static int
+insert_row(struct exec_node *n, struct modify *s)
+{
+    enum write_outcome outcome;
+    bool refused = false;
+    int rc = insert_values(n, s);
+
+    if (rc != 0)
+        return rc;
+    if (s->plan->conflict == AST_CONFLICT_NONE) {
+        rc = write_insert(&s->w, s->values, false, &outcome, NULL, NULL);
+        return rc != 0 ? rc : row_inserted(n, s);
+    }
+    do {
+        rc = exec_check_interrupt(n->x);
+        if (rc == 0)
+            rc = insert_or_conflict(n, s, &refused);
+    } while (rc == ERR_AGAIN);
     return rc;
 }
 

@@ -170,6 +170,34 @@ insert_entry(const struct write_target *w, const struct cat_index *ix, const str
     return rc;
 }
 
+int
+write_find(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
+           struct slice *found)
+{
+    uint8_t room[KEY_ROOM];
+    struct txn_row row;
+    struct writer key;
+    struct slice value;
+    bool has_null;
+    int rc = check_not_null(w->table, w->arena, values);
+
+    *found = slice(NULL, 0);
+    if (rc != 0)
+        return rc;
+    wr_init_room(&key, room, sizeof room);
+    cat_index_entry(ix, values, slice("", 0), &key, &value, &has_null);
+    rc = wr_finish(&key);
+    if (rc == 0 && !has_null) {
+        rc = txn_read_newest(w->ctx->txn, ix->tree, wr_view(&key), LOCK_WAIT, &row);
+        if (rc == ERR_SERIALIZATION_FAILURE && !row.found)
+            rc = 0; /* what went after the snapshot is in nobody's way */
+        if (rc == 0 && row.found)
+            *found = slice(arena_memdup(w->arena, row.value.data, row.value.size), row.value.size);
+    }
+    wr_fini(&key);
+    return rc;
+}
+
 static int
 delete_entry(const struct write_target *w, const struct cat_index *ix, const struct datum *values,
              struct slice pk)
@@ -189,9 +217,9 @@ delete_entry(const struct write_target *w, const struct cat_index *ix, const str
     return rc;
 }
 
-static bool
-entry_changes(const struct write_target *w, const struct cat_index *ix, const struct datum *old,
-              const struct datum *values)
+bool
+write_entry_changes(const struct write_target *w, const struct cat_index *ix,
+                    const struct datum *old, const struct datum *values)
 {
     for (uint32_t i = 0; i < ix->key_count; i++) {
         uint16_t c = ix->keys[i].column;
@@ -326,7 +354,7 @@ update_entries(const struct write_target *w, const struct datum *old, const stru
         const struct cat_index *ix = &w->table->indexes[i];
         int rc;
 
-        if (ix->primary || !entry_changes(w, ix, old, values))
+        if (ix->primary || !write_entry_changes(w, ix, old, values))
             continue;
         rc = delete_entry(w, ix, old, pk);
         if (rc == 0)
@@ -360,7 +388,7 @@ write_update(const struct write_target *w, struct slice key, const struct txn_ro
     int rc = check_not_null(w->table, w->arena, values);
 
     if (rc == 0 && key_changes && w->table->primary != NULL &&
-        entry_changes(w, w->table->primary, old, values)) {
+        write_entry_changes(w, w->table->primary, old, values)) {
         rc = write_delete(w, key, row, old);
         return rc != 0 ? rc : write_insert(w, values, false, &outcome, NULL, NULL);
     }
