@@ -25,9 +25,11 @@ struct exec_node {
     int (*rescan)(struct exec_node *n); /* starts over, with the outer slots of now */
     void (*close)(struct exec_node *n); /* NULL: nothing beyond the run's arena */
     void *state;                        /* the operator's own */
-    struct arena scratch;               /* emptied before each raw batch */
-    struct arena out;                   /* emptied before each filtered and projected batch */
-    uint16_t *sel;                      /* room for a selection */
+    uint64_t wanted; /* the caller takes so many rows at most from the next batch; 0: all. For who
+                      * must not work ahead */
+    struct arena scratch; /* emptied before each raw batch */
+    struct arena out;     /* emptied before each filtered and projected batch */
+    uint16_t *sel;        /* room for a selection */
     struct vexpr *filter, **project;
     uint32_t value_width; /* PLAN_VALUES: columns of its rows */
     struct plan_column *value_columns;

@@ -229,6 +229,7 @@ function_init(struct exec_node *n)
 static int
 project_next(struct exec_node *n, struct batch **out)
 {
+    n->child[0]->wanted = n->wanted;
     return exec_node_next(n->child[0], out);
 }
 
@@ -298,7 +299,13 @@ limit_next(struct exec_node *n, struct batch **out)
     uint32_t from;
     int rc = s->started ? 0 : limit_start(n, s);
 
-    while (rc == 0 && s->left > 0 && (rc = exec_node_next(n->child[0], &b)) == 0) {
+    while (rc == 0 && s->left > 0) {
+        uint64_t most = n->wanted != 0 && n->wanted < s->left ? n->wanted : s->left;
+
+        n->child[0]->wanted = most > UINT64_MAX - s->skip ? 0 : s->skip + most;
+        rc = exec_node_next(n->child[0], &b);
+        if (rc != 0)
+            break;
         if (s->skip >= b->sel_count) {
             s->skip -= b->sel_count;
             continue;

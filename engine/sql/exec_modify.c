@@ -409,6 +409,12 @@ modify_init(struct exec_node *n)
 /* ---- FOR UPDATE and its kin
  * --------------------------------------------------------------------------- */
 
+struct lock_rows {
+    struct modify m;    /* first: it closes as one does */
+    struct batch *left; /* of the child, from row `at` on; NULL: none */
+    uint32_t at;
+};
+
 static enum row_lock
 row_lock_of(enum ast_lock_strength s)
 {
@@ -468,28 +474,35 @@ lock_input(struct exec_node *n, struct modify *s, bool *keep)
     return 0;
 }
 
+/* Rows that nobody asks for are not locked: what a batch has left is gone on with in the next call.
+ */
 static int
 lock_rows_next(struct exec_node *n, struct batch **out)
 {
-    struct modify *s = n->state;
-    struct batch *b, *locked;
+    struct lock_rows *s = n->state;
+    struct batch *locked;
     uint32_t rows = 0;
-    int rc = exec_node_next(n->child[0], &b);
+    int rc = s->left == NULL ? exec_node_next(n->child[0], &s->left) : 0;
 
     if (rc != 0)
         return rc;
-    locked = batch_for(n, n->child[0]->plan->columns, s->input_width);
-    for (uint32_t k = 0; k < b->sel_count && rc == 0; k++) {
+    locked = batch_for(n, n->child[0]->plan->columns, s->m.input_width);
+    while (s->at < s->left->sel_count && rc == 0 && (n->wanted == 0 || rows < n->wanted)) {
         bool keep;
 
-        batch_row_datums(b, batch_row(b, k), s->input);
-        rc = lock_input(n, s, &keep);
+        batch_row_datums(s->left, batch_row(s->left, s->at++), s->m.input);
+        rc = lock_input(n, &s->m, &keep);
         if (rc != 0 || !keep)
             continue;
-        for (uint32_t i = 0; i < s->input_width; i++)
-            s->input[i] = datum_copy(&n->scratch, &s->input[i], (enum type_rep)locked->cols[i].rep);
-        batch_set_row(locked, rows++, s->input);
-        arena_reset(&s->row);
+        for (uint32_t i = 0; i < s->m.input_width; i++)
+            s->m.input[i] =
+                datum_copy(&n->scratch, &s->m.input[i], (enum type_rep)locked->cols[i].rep);
+        batch_set_row(locked, rows++, s->m.input);
+        arena_reset(&s->m.row);
+    }
+    if (s->at == s->left->sel_count) {
+        s->left = NULL;
+        s->at = 0;
     }
     locked->row_count = locked->sel_count = rows;
     *out = locked;
@@ -499,18 +512,22 @@ lock_rows_next(struct exec_node *n, struct batch **out)
 static int
 lock_rows_rescan(struct exec_node *n)
 {
+    struct lock_rows *s = n->state;
+
+    s->left = NULL;
+    s->at = 0;
     return exec_node_rescan(n->child[0]);
 }
 
 int
 lock_rows_init(struct exec_node *n)
 {
-    struct modify *s = ARENA_NEW(&n->x->arena, struct modify);
+    struct lock_rows *s = ARENA_NEW(&n->x->arena, struct lock_rows);
 
-    s->input_width = (uint32_t)n->child[0]->plan->column_count;
-    s->input = ARENA_ARRAY(&n->x->arena, struct datum, s->input_width + 1);
-    arena_init(&s->row, n->x->ctx.memory);
-    fk_later_init(&s->later, n->x->ctx.memory);
+    s->m.input_width = (uint32_t)n->child[0]->plan->column_count;
+    s->m.input = ARENA_ARRAY(&n->x->arena, struct datum, s->m.input_width + 1);
+    arena_init(&s->m.row, n->x->ctx.memory);
+    fk_later_init(&s->m.later, n->x->ctx.memory);
     n->state = s;
     n->next = lock_rows_next;
     n->rescan = lock_rows_rescan;

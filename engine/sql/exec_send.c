@@ -90,6 +90,7 @@ exec_send(struct exec *x, struct sql_client *client, const int16_t *formats, int
         if (x->rest == NULL) {
             const struct batch *b;
 
+            x->root->wanted = max_rows == 0 ? 0 : max_rows - *rows;
             rc = exec_next(x, &b);
             if (rc != 0)
                 break;

@@ -60,6 +60,7 @@ run_scalar(const struct eval *v, const struct plan_subplan *p, struct subplan_st
     int rc;
 
     s->scalar = datum_null();
+    s->root->wanted = 1;
     rc = exec_node_next(s->root, &b);
     if (rc != 0)
         return rc == ERR_END ? 0 : rc;
@@ -77,12 +78,13 @@ many:
 }
 
 static int
-run_exists(const struct eval *v, struct subplan_state *s)
+run_exists(struct subplan_state *s)
 {
     struct batch *b;
-    int rc = exec_node_next(s->root, &b);
+    int rc;
 
-    (void)v;
+    s->root->wanted = 1;
+    rc = exec_node_next(s->root, &b);
     s->exists = rc == 0;
     return rc == ERR_END ? 0 : rc;
 }
@@ -111,7 +113,7 @@ subplan_run(const struct eval *v, const struct expr *e, const struct plan_subpla
     if (e->u.subplan.kind == SUBPLAN_SCALAR)
         rc = run_scalar(v, p, s);
     else if (e->u.subplan.kind == SUBPLAN_EXISTS)
-        rc = run_exists(v, s);
+        rc = run_exists(s);
     else
         rc = run_rows(v, p, s);
     s->has_result = rc == 0 && p->bind_count == 0;
