@@ -160,6 +160,9 @@ int cat_find_table_by_oid(struct cat_set *s, struct txn *t, oid_t oid,
                           const struct cat_table **out);
 MUST_CHECK
 int cat_find_schema(struct cat_set *s, struct txn *t, struct slice name, oid_t *oid);
+/* 0: there is no such schema. */
+MUST_CHECK
+int cat_schema_owner(struct cat_set *s, struct txn *t, oid_t oid, oid_t *owner);
 MUST_CHECK
 int cat_schema_name(struct cat_set *s, struct txn *t, oid_t oid, struct arena *a,
                     const char **name);
@@ -173,6 +176,10 @@ struct cat_role {
 /* 0, ERR_NOT_FOUND (not recorded). */
 MUST_CHECK
 int cat_find_role(struct catalog *c, struct txn *t, struct slice name, struct cat_role *out);
+/* The same by its OID, as the moment has it; NULL: as the transaction sees it. */
+MUST_CHECK
+int cat_role_by_oid(struct catalog *c, struct txn *t, oid_t oid, const struct read_moment *m,
+                    struct cat_role *out);
 MUST_CHECK
 int cat_role_name(struct catalog *c, struct txn *t, oid_t oid, struct arena *a, const char **name);
 MUST_CHECK

@@ -15,6 +15,22 @@ copy_text(char *out, size_t size, const struct datum *d)
              d->is_null ? "" : (const char *)d->p);
 }
 
+static void
+role_of_row(const struct datum *row, struct cat_role *out)
+{
+    *out = (struct cat_role){
+        .oid = (oid_t)row[AUTH_OID].i,
+        .is_superuser = row[AUTH_SUPER].i != 0,
+        .can_login = row[AUTH_LOGIN].i != 0,
+        .inherits = row[AUTH_INHERIT].i != 0,
+        .create_role = row[AUTH_CREATEROLE].i != 0,
+        .create_db = row[AUTH_CREATEDB].i != 0,
+        .replication = row[AUTH_REPLICATION].i != 0,
+    };
+    copy_text(out->name, sizeof out->name, &row[AUTH_NAME]);
+    copy_text(out->verifier, sizeof out->verifier, &row[AUTH_PASSWORD]);
+}
+
 int
 cat_find_role(struct catalog *c, struct txn *t, struct slice name, struct cat_role *out)
 {
@@ -24,19 +40,24 @@ cat_find_role(struct catalog *c, struct txn *t, struct slice name, struct cat_ro
 
     arena_init(&a, NULL);
     rc = sys_get_by_index(c, t, SYS_AUTHID, 0, &key, NULL, &a, row);
-    if (rc == 0) {
-        *out = (struct cat_role){
-            .oid = (oid_t)row[AUTH_OID].i,
-            .is_superuser = row[AUTH_SUPER].i != 0,
-            .can_login = row[AUTH_LOGIN].i != 0,
-            .inherits = row[AUTH_INHERIT].i != 0,
-            .create_role = row[AUTH_CREATEROLE].i != 0,
-            .create_db = row[AUTH_CREATEDB].i != 0,
-            .replication = row[AUTH_REPLICATION].i != 0,
-        };
-        copy_text(out->name, sizeof out->name, &row[AUTH_NAME]);
-        copy_text(out->verifier, sizeof out->verifier, &row[AUTH_PASSWORD]);
-    }
+    if (rc == 0)
+        role_of_row(row, out);
+    arena_fini(&a);
+    return rc;
+}
+
+int
+cat_role_by_oid(struct catalog *c, struct txn *t, oid_t oid, const struct read_moment *m,
+                struct cat_role *out)
+{
+    struct datum key = datum_int(oid), row[AUTH_COUNT];
+    struct arena a;
+    int rc;
+
+    arena_init(&a, NULL);
+    rc = sys_get(c, t, SYS_AUTHID, &key, m, &a, row);
+    if (rc == 0)
+        role_of_row(row, out);
     arena_fini(&a);
     return rc;
 }

@@ -310,6 +310,22 @@ cat_find_schema(struct cat_set *s, struct txn *t, struct slice name, oid_t *oid)
 }
 
 int
+cat_schema_owner(struct cat_set *s, struct txn *t, oid_t oid, oid_t *owner)
+{
+    struct datum key = datum_int(oid), row[NSP_COUNT];
+    struct arena a;
+    int rc;
+
+    *owner = 0;
+    arena_init(&a, NULL);
+    rc = sys_get(s->catalog, t, SYS_NAMESPACE, &key, set_moment(s), &a, row);
+    if (rc == 0)
+        *owner = (oid_t)row[NSP_OWNER].i;
+    arena_fini(&a);
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+int
 cat_schema_name(struct cat_set *s, struct txn *t, oid_t oid, struct arena *a, const char **name)
 {
     struct datum key = datum_int(oid), row[NSP_COUNT];

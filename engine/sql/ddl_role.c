@@ -93,23 +93,32 @@ role_option(struct ddl_run *d, const struct ast_option *o, struct ddl_role *r)
 static int
 may_change_roles(struct ddl_run *d, const struct ast_role *a, const struct ddl_role *r)
 {
-    struct cat_role me;
-    int rc;
+    struct cat_role target = { 0 };
+    int rc = 0;
 
     if (d->s->is_superuser)
         return 0;
-    rc = cat_find_role(d->catalog, d->txn, slice_str(d->s->role), &me);
+    if (a->op == AST_ROLE_ALTER)
+        rc = cat_find_role(d->catalog, d->txn, slice_str(r->name), &target);
     if (rc != 0 && rc != ERR_NOT_FOUND)
         return rc;
-    if (a->op == AST_ROLE_ALTER && strcmp(r->name, d->s->role) == 0 && r->is_superuser < 0 &&
+    if (a->op == AST_ROLE_ALTER && target.oid == d->s->role_oid && r->is_superuser < 0 &&
         r->create_role < 0 && r->create_db < 0 && r->can_login < 0 && r->replication < 0)
         return 0; /* one's own password */
-    if (rc == ERR_NOT_FOUND || !me.create_role)
+    if (!d->s->can_create_role)
         return DIAG(ERR_PRIVILEGE, a->op == AST_ROLE_CREATE  ? "permission denied to create role"
                                    : a->op == AST_ROLE_ALTER ? "permission denied"
                                                              : "permission denied to drop role");
-    if (r->is_superuser > 0 || r->replication > 0)
+    if (a->op == AST_ROLE_ALTER && (target.is_superuser || r->is_superuser >= 0))
+        return DIAG(ERR_PRIVILEGE, "must be superuser to alter superuser roles or change superuser "
+                                   "attribute");
+    if (a->op == AST_ROLE_ALTER && (target.replication || r->replication >= 0))
+        return DIAG(ERR_PRIVILEGE, "must be superuser to alter replication roles or change "
+                                   "replication attribute");
+    if (r->is_superuser > 0)
         return DIAG(ERR_PRIVILEGE, "must be superuser to create superusers");
+    if (r->replication > 0)
+        return DIAG(ERR_PRIVILEGE, "must be superuser to create replication users");
     return 0;
 }
 
@@ -145,6 +154,8 @@ drop_role(struct ddl_run *d, const char *name, bool if_exists)
     if (rc == 0 && role.oid == CAT_ROLE_SUPERUSER)
         return DIAG(ERR_DEPENDENT_OBJECTS,
                     "cannot drop role %s because it is required by the database system", name);
+    if (rc == 0 && role.is_superuser && !d->s->is_superuser)
+        return DIAG(ERR_PRIVILEGE, "must be superuser to drop superusers");
     if (rc == 0)
         rc = owns_something(d, role.oid, &owns);
     if (rc == 0 && owns)
@@ -180,7 +191,7 @@ change_role(struct ddl_run *d, const struct ast_role *a)
 int
 ddl_run_role(struct ddl_run *d, const struct ast_role *a)
 {
-    struct ddl_role nobody = { .name = "", .is_superuser = -1 };
+    struct ddl_role nobody = { .name = "", .is_superuser = -1, .replication = -1 };
     int rc = ddl_begin_plain(d);
 
     if (rc != 0)

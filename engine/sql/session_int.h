@@ -89,7 +89,8 @@ struct sql_session {
 
     /* who */
     oid_t role_oid, session_role_oid;
-    bool is_superuser;
+    bool is_superuser, can_create_role; /* as the last statement found it */
+    uint64_t role_known[2]; /* incarnation and change of the catalogue that they are of */
     char role[64], session_role[64], database[64], peer[64];
     oid_t database_oid;
 
@@ -238,6 +239,12 @@ int sess_creation_schema(struct sql_session *s, const struct ast_relation *r, oi
 /* Whether the unqualified name finds this object. */
 MUST_CHECK
 int sess_is_visible(struct sql_session *s, oid_t schema, const char *name, oid_t oid, bool *yes);
+/* ERR_PRIVILEGE. There are no grants: a table is its owner's and the superusers'; the catalogue but
+ * for passwords is everybody's to read. */
+MUST_CHECK
+int sess_want_owner(struct sql_session *s, const struct cat_table *t);
+MUST_CHECK
+int sess_want_read(struct sql_session *s, const struct cat_table *t);
 struct binder_catalog sess_binder_catalog(struct sql_session *s);
 /* "name" or schema.name, quoted where needed. */
 const char *sess_display_name(struct sql_session *s, struct arena *a, const struct cat_table *t);

@@ -110,6 +110,7 @@ sess_creation_schema(struct sql_session *s, const struct ast_relation *r, oid_t 
                      const char **name)
 {
     struct cat_set *set;
+    oid_t owner;
     int rc = sess_set(s, &set);
 
     if (rc == 0)
@@ -129,9 +130,12 @@ sess_creation_schema(struct sql_session *s, const struct ast_relation *r, oid_t 
         diag_detail("System catalog modifications are currently disallowed.");
         return rc;
     }
-    if (!s->is_superuser && *oid == CAT_NAMESPACE_PUBLIC)
-        return DIAG(ERR_PRIVILEGE, "permission denied for schema %s", *name);
-    return 0;
+    if (s->is_superuser)
+        return 0;
+    rc = cat_schema_owner(set, s->txn, *oid, &owner);
+    if (rc == 0 && owner != s->role_oid)
+        rc = DIAG(ERR_PRIVILEGE, "permission denied for schema %s", *name);
+    return rc;
 }
 
 int
@@ -144,6 +148,24 @@ sess_is_visible(struct sql_session *s, oid_t schema, const char *name, oid_t oid
     (void)schema;
     *yes = rc == 0 && found != NULL && found->oid == oid;
     return rc;
+}
+
+/* ---- privileges ------------------------------------------------------------------------------ */
+
+int
+sess_want_owner(struct sql_session *s, const struct cat_table *t)
+{
+    if (s->is_superuser || (!t->is_system && !t->is_virtual && t->owner == s->role_oid))
+        return 0;
+    return DIAG(ERR_PRIVILEGE, "permission denied for table %s", t->name);
+}
+
+int
+sess_want_read(struct sql_session *s, const struct cat_table *t)
+{
+    if ((t->is_system || t->is_virtual) && t->oid != systable_get(SYS_AUTHID)->oid)
+        return 0;
+    return sess_want_owner(s, t);
 }
 
 /* ---- for the binder -------------------------------------------------------------------------- */
@@ -207,9 +229,8 @@ binder_find_table_at(void *arg, const struct expr *value, bool by_scn, const cha
             rc = find_in(s, set, oid, name, out);
     }
     /* what has been dropped since is looked for in vain when the plan is checked */
-    if (rc == 0 && *out != NULL && !(*out)->is_system && !(*out)->is_virtual && !s->is_superuser &&
-        (*out)->owner != s->role_oid)
-        rc = DIAG(ERR_PRIVILEGE, "permission denied for table %s", (*out)->name);
+    if (rc == 0 && *out != NULL)
+        rc = sess_want_read(s, *out);
     return rc;
 }
 

@@ -146,8 +146,6 @@ collect_locks(struct sql_session *s, struct cat_set *set, struct shared_plan *p)
 
 /* ---- privileges ------------------------------------------------------------------------------ */
 
-/* There are no grants: a table is its owner's and the superusers'; the catalogue but for passwords
- * is everybody's to read. */
 static int
 check_privileges(struct sql_session *s, const struct plan *plan)
 {
@@ -157,15 +155,8 @@ check_privileges(struct sql_session *s, const struct plan *plan)
         const struct cat_table *t;
 
         rc = sess_table_by_oid(s, plan->objects[i].oid, &t);
-        if (rc != 0 || t == NULL)
-            continue;
-        if (t->is_system || t->is_virtual) {
-            if (t->oid != systable_get(SYS_AUTHID)->oid)
-                continue;
-        } else if (t->owner == s->role_oid) {
-            continue;
-        }
-        rc = DIAG(ERR_PRIVILEGE, "permission denied for table %s", t->name);
+        if (rc == 0 && t != NULL)
+            rc = sess_want_read(s, t);
     }
     return rc;
 }

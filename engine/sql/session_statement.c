@@ -77,6 +77,30 @@ check_delay(struct sql_session *s)
     return rc;
 }
 
+/* What a role may do follows the catalogue of now, whatever the snapshot: one that is no superuser
+ * any more, or that is gone, has lost its powers with the next statement. */
+static int
+refresh_role(struct sql_session *s)
+{
+    struct engine *e = s->q->engine;
+    struct read_moment now = { 0, engine_visible_scn(e) };
+    uint64_t known[2] = { engine_incarnation(e), engine_catalog_change(e, now.scn) };
+    bool own = txn_wrote_catalog(s->txn);
+    struct cat_role role;
+    int rc;
+
+    if (!own && s->role_known[0] == known[0] && s->role_known[1] == known[1])
+        return 0;
+    rc = cat_role_by_oid(s->q->catalog, s->txn, s->role_oid, own ? NULL : &now, &role);
+    if (rc != 0 && rc != ERR_NOT_FOUND)
+        return rc;
+    s->is_superuser = rc == 0 && role.is_superuser;
+    s->can_create_role = rc == 0 && role.create_role;
+    s->role_known[0] = own ? 0 : known[0];
+    s->role_known[1] = known[1];
+    return 0;
+}
+
 int
 sess_statement_begin(struct sql_session *s)
 {
@@ -90,7 +114,10 @@ sess_statement_begin(struct sql_session *s)
         return rc;
     s->statement_depth++;
     s->tx_queried = true;
-    return 0;
+    rc = refresh_role(s);
+    if (rc != 0)
+        sess_statement_end(s);
+    return rc;
 }
 
 int

@@ -85,6 +85,8 @@ lock_one(struct sql_session *s, const struct ast_relation *r, const struct ast_l
     if (rc == 0 && t->kind != CAT_TABLE)
         rc = DIAG(ERR_WRONG_OBJECT_TYPE, "\"%s\" is not a table", t->name);
     if (rc == 0)
+        rc = a->mode == AST_ACCESS_SHARE ? sess_want_read(s, t) : sess_want_owner(s, t);
+    if (rc == 0)
         oid = t->oid;
     sess_statement_end(s);
     if (rc != 0)
@@ -176,12 +178,23 @@ analyze_one(struct sql_session *s, oid_t oid)
     return rc;
 }
 
-/* The tables named, or all; in the message arena. */
+static bool
+may_vacuum(struct sql_session *s, const char *name, oid_t owner, bool is_system, const char *word)
+{
+    if (s->is_superuser || (!is_system && owner == s->role_oid))
+        return true;
+    sess_notice(s, SQL_WARNING, 0, "skipping \"%s\" --- only %s can %s it", name,
+                is_system ? "superuser" : "table or database owner", word);
+    return false;
+}
+
+/* The tables named, or all, but for those that are another's; in the message arena. */
 static int
 vacuum_targets(struct sql_session *s, const struct ast_vacuum *a, oid_t **out, int *count)
 {
     struct sys_scan scan;
     struct datum row[CLASS_COUNT];
+    const char *word = a->is_vacuum ? "vacuum" : "analyze";
     int cap = 64, rc = 0;
 
     *count = 0;
@@ -190,14 +203,18 @@ vacuum_targets(struct sql_session *s, const struct ast_vacuum *a, oid_t **out, i
         const struct cat_table *t;
 
         rc = sess_need_table(s, AST_CONST(ast_vacuum_target, a->targets->item[i])->relation, &t);
-        if (rc == 0)
+        if (rc == 0 && may_vacuum(s, t->name, t->owner, t->is_system || t->is_virtual, word))
             (*out)[(*count)++] = t->oid;
     }
     if (rc != 0 || ast_count(a->targets) > 0)
         return rc;
     rc = sys_scan_open(&scan, s->q->catalog, s->txn, SYS_CLASS, -1, NULL, 0, NULL, &s->message);
     while (rc == 0 && (rc = sys_scan_next(&scan, row)) == 0) {
-        if (row[CLASS_KIND].i != CAT_TABLE)
+        if (row[CLASS_KIND].i != CAT_TABLE ||
+            !may_vacuum(
+                s,
+                arena_strndup(&s->message, (const char *)row[CLASS_NAME].p, row[CLASS_NAME].size),
+                (oid_t)row[CLASS_OWNER].i, row[CLASS_NAMESPACE].i == CAT_NAMESPACE_CATALOG, word))
             continue;
         if (*count == cap) {
             oid_t *more = ARENA_ARRAY(&s->message, oid_t, 2 * cap);
@@ -237,9 +254,23 @@ run_vacuum(struct sql_session *s, const struct ast_vacuum *a, char tag[TAG_MAX])
     sess_statement_end(s);
     for (int i = 0; i < count && rc == 0 && analyze; i++)
         rc = analyze_one(s, oids[i]);
-    if (rc == 0 && a->is_vacuum && option_is_on(a->options, "full"))
+    if (rc == 0 && count > 0 && a->is_vacuum && option_is_on(a->options, "full"))
         rc = run_job(s, compact_cb);
     return rc;
+}
+
+static int
+run_checkpoint(struct sql_session *s, char tag[TAG_MAX])
+{
+    int rc = sess_statement_begin(s); /* it looks the role up */
+
+    snprintf(tag, TAG_MAX, "CHECKPOINT");
+    if (rc != 0)
+        return rc;
+    sess_statement_end(s);
+    if (!s->is_superuser)
+        return DIAG(ERR_PRIVILEGE, "must be superuser to do CHECKPOINT");
+    return run_job(s, flush_cb);
 }
 
 /* ---- all of them -------------------------------------------------------------------------------
@@ -282,10 +313,7 @@ sess_utility(struct sql_session *s, const struct ast *body, struct slice text, c
     case AST_VACUUM:
         return run_vacuum(s, AST_CONST(ast_vacuum, body), tag);
     case AST_CHECKPOINT:
-        snprintf(tag, TAG_MAX, "CHECKPOINT");
-        if (!s->is_superuser)
-            return DIAG(ERR_PRIVILEGE, "must be superuser to do CHECKPOINT");
-        return run_job(s, flush_cb);
+        return run_checkpoint(s, tag);
     default:
         return sess_ddl_run(s, body, text, tag);
     }

@@ -553,6 +553,83 @@ START_TEST(test_privileges)
 }
 END_TEST
 
+/* The past is no way around them. */
+START_TEST(test_privileges_in_the_past)
+{
+    static struct rig_client joe;
+
+    rig_run(&a, "CREATE ROLE joe LOGIN PASSWORD 'x'");
+    rig_run(&a, "CREATE TABLE t (id int)");
+    ck_assert_int_eq(rig_connect_as(&rig, &joe, "joe", "redoubt", NULL, 0), 0);
+    FAILS(joe, "SELECT rolpassword FROM pg_authid AS OF TIMESTAMP clock_timestamp()", "42501");
+    FAILS(joe, "SELECT * FROM t AS OF TIMESTAMP clock_timestamp()", "42501");
+    ROWS(joe, "SELECT count(*) FROM pg_namespace AS OF TIMESTAMP clock_timestamp()", "3");
+    rig_disconnect(&joe);
+}
+END_TEST
+
+/* Who may make roles is not above superusers; who is one no more has lost it at once. */
+START_TEST(test_privileges_of_roles)
+{
+    static struct rig_client maker, boss;
+
+    rig_run(&a, "CREATE ROLE maker LOGIN CREATEROLE PASSWORD 'x'; CREATE ROLE copier REPLICATION;"
+                "CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'x'; CREATE TABLE t (id int)");
+    ck_assert_int_eq(rig_connect_as(&rig, &maker, "maker", "redoubt", NULL, 0), 0);
+    ck_assert_int_eq(rig_connect_as(&rig, &boss, "boss", "redoubt", NULL, 0), 0);
+    FAILS(maker, "ALTER ROLE boss PASSWORD 'y'", "42501");
+    FAILS(maker, "ALTER ROLE boss NOSUPERUSER", "42501");
+    FAILS(maker, "ALTER ROLE copier PASSWORD 'y'", "42501");
+    FAILS(maker, "CREATE ROLE other REPLICATION", "42501");
+    FAILS(maker, "DROP ROLE boss", "42501");
+    rig_run(&maker, "CREATE ROLE other; ALTER ROLE other LOGIN; DROP ROLE other");
+    rig_run(&boss, "PREPARE p AS SELECT * FROM t");
+    rig_run(&a, "ALTER ROLE boss NOSUPERUSER");
+    FAILS(boss, "EXECUTE p", "42501");
+    FAILS(boss, "SELECT * FROM t", "42501");
+    FAILS(boss, "CREATE ROLE other SUPERUSER", "42501");
+    FAILS(boss, "CHECKPOINT", "42501");
+    rig_run(&a, "ALTER ROLE boss SUPERUSER");
+    ROWS(boss, "EXECUTE p", "");
+    rig_run(&boss, "BEGIN; ALTER ROLE boss NOSUPERUSER");
+    FAILS(boss, "SELECT * FROM t", "42501");
+    rig_run(&boss, "ROLLBACK");
+    ROWS(boss, "SELECT * FROM t", "");
+    rig_run(&a, "DROP ROLE boss");
+    FAILS(boss, "SELECT * FROM t", "42501");
+    rig_run(&a, "ALTER ROLE maker NOCREATEROLE");
+    FAILS(maker, "CREATE ROLE other", "42501");
+    rig_disconnect(&boss);
+    rig_disconnect(&maker);
+}
+END_TEST
+
+/* What is another's is not locked, and not counted; nothing is made in another's schema. */
+START_TEST(test_privileges_of_utilities)
+{
+    static struct rig_client joe;
+
+    rig_run(&a, "CREATE ROLE joe LOGIN PASSWORD 'x'; CREATE TABLE t (id int); CREATE SCHEMA s;"
+                "CREATE SCHEMA js AUTHORIZATION joe");
+    ck_assert_int_eq(rig_connect_as(&rig, &joe, "joe", "redoubt", NULL, 0), 0);
+    FAILS(joe, "CREATE TABLE s.u (id int)", "42501");
+    FAILS(joe, "CREATE VIEW s.u AS SELECT 1", "42501");
+    rig_run(&joe, "CREATE TABLE js.u (id int)");
+    SAID(joe, "VACUUM t",
+         "WARNING 00000 skipping \"t\" --- only table or database owner can vacuum "
+         "it\nC VACUUM\n");
+    SAID(joe, "ANALYZE js.u", "C ANALYZE\n");
+    rig_run(&joe, "BEGIN; LOCK TABLE js.u; LOCK TABLE pg_class IN ACCESS SHARE MODE; SAVEPOINT x");
+    FAILS(joe, "LOCK TABLE t", "42501");
+    rig_run(&joe, "ROLLBACK TO x");
+    FAILS(joe, "LOCK TABLE t IN ACCESS SHARE MODE", "42501");
+    rig_run(&joe, "ROLLBACK TO x");
+    FAILS(joe, "LOCK TABLE pg_class", "42501");
+    rig_run(&joe, "ROLLBACK");
+    rig_disconnect(&joe);
+}
+END_TEST
+
 static Suite *
 suite(void)
 {
@@ -581,6 +658,9 @@ suite(void)
         test_activity,
         test_standby,
         test_privileges,
+        test_privileges_in_the_past,
+        test_privileges_of_roles,
+        test_privileges_of_utilities,
     };
 
     tcase_add_checked_fixture(t, setup, teardown);
