@@ -313,10 +313,14 @@ struct lsn times_low(struct engine *e, incarnation_t inc, struct lsn none);
  * with times_forget_after. Parks. */
 MUST_CHECK
 int times_before_cut(struct engine *e, scn_t scn);
-/* Whether memory has every commit above `from`, up to `to`; and the one of the txid above `from`,
- * which it reads of the mark of what is kept. */
+/* Whether memory has every commit above `from`, up to `to`. */
 bool times_have(struct commit_times *c, scn_t from, scn_t to);
-bool times_find_txid(struct commit_times *c, txid_t txid, scn_t *scn);
+/* The same, and the txid's commit above `from`. Nothing of it counts if a cut comes meanwhile. */
+struct times_seen {
+    bool all;
+    scn_t scn; /* the txid's; 0: it is not among them */
+};
+void times_look(struct commit_times *c, txid_t txid, scn_t from, scn_t to, struct times_seen *out);
 
 /* outcome.c */
 MUST_CHECK

@@ -187,76 +187,119 @@ is_running(struct engine *e, txid_t txid)
     return running;
 }
 
-/* One that did not commit, as far as is known here. `fork`: where the branch followed began. */
-static enum txn_outcome
-of_no_commit(struct engine *e, txid_t txid, const struct outcome_rows *rows, scn_t fork)
-{
-    incarnation_t inc = txid_incarnation(txid), here = engine_incarnation(e);
-    scn_t through = inc != here && fork > rows->snapshot ? fork : rows->snapshot, scn;
+/* One look at a node that may change its branch meanwhile. */
+struct outcome_look {
+    txid_t txid;
+    incarnation_t inc, here; /* of the txid; the branch followed */
+    scn_t fork;              /* where that began */
+    uint64_t cuts;
+    bool known;   /* the txid's incarnation is of the past of it */
+    bool running; /* here */
+    struct outcome_rows rows;
+    struct times_seen seen; /* in memory, above what rows have */
+};
 
-    if (inc > here) /* this node is on its way there */
+/* Whether it may have been given out. */
+static bool
+look_begin(struct engine *e, txid_t txid, struct outcome_look *l)
+{
+    const struct lineage_entry *entry;
+    struct lineage lineage;
+
+    *l = (struct outcome_look){
+        .txid = txid,
+        .inc = txid_incarnation(txid),
+        .cuts = times_cuts(&e->times),
+    };
+    l->here = engine_incarnation(e);
+    lineage_init(&lineage);
+    lsm_lineage(e->lsm, &lineage);
+    l->known = lineage_find(&lineage, l->inc) != NULL && txid_counter(txid) != 0;
+    entry = lineage_find(&lineage, l->here);
+    l->fork = entry != NULL ? entry->fork_scn : 0;
+    lineage_fini(&lineage);
+    if (l->inc == l->here && engine_is_writable(e))
+        return txid_counter(txid) < atomic_load_explicit(&e->next_counter, memory_order_acquire);
+    return l->inc <= l->here || l->known;
+}
+
+/* A change of branch first changes the incarnation and then counts as a cut; rows of the branch
+ * that was left stay out of sight, and memory is without them when that is counted. */
+static bool
+look_holds(struct engine *e, const struct outcome_look *l)
+{
+    return engine_incarnation(e) == l->here && times_cuts(&e->times) == l->cuts;
+}
+
+/* Who runs is asked first: who does not has noted his commit. Then what is kept in rows, and then
+ * what is in memory above it, which has all that the rows do not have yet. */
+static int
+look_up(struct engine *e, struct outcome_look *l)
+{
+    scn_t through;
+    int rc;
+
+    l->running = is_running(e, l->txid);
+    rc = read_rows(e, l->txid, &l->rows);
+    if (rc != 0)
+        return rc;
+    through = l->rows.snapshot;
+    if (l->inc != l->here && l->fork > through)
+        through = l->fork;
+    times_look(&e->times, l->txid, l->rows.meta.scn, through, &l->seen);
+    return 0;
+}
+
+/* One that did not commit, as far as is known here. */
+static enum txn_outcome
+of_no_commit(struct engine *e, const struct outcome_look *l)
+{
+    const struct outcome_meta *meta = &l->rows.meta;
+    scn_t scn;
+
+    if (l->inc > l->here) /* this node is on its way there */
         return TXN_IN_PROGRESS;
-    if (number_of(txid) < rows->meta.known_from || !times_have(&e->times, rows->meta.scn, through))
+    if (number_of(l->txid) < meta->known_from || !l->seen.all)
         return TXN_UNKNOWN;
-    if (inc != here || engine_is_writable(e)) /* its incarnation has ended, or it would run here */
+    /* Its incarnation has ended, or it would run here. */
+    if (l->inc != l->here || engine_is_writable(e))
         return TXN_ABORTED;
-    if (status_get(e->status, txid, &scn) == TXID_ABORTED)
+    if (status_get(e->status, l->txid, &scn) == TXID_ABORTED)
         return TXN_ABORTED;
-    return txid_incarnation(rows->meta.ended_below | TXID_BIT) == inc &&
-                   number_of(txid) < rows->meta.ended_below
+    return txid_incarnation(meta->ended_below | TXID_BIT) == l->inc &&
+                   number_of(l->txid) < meta->ended_below
                ? TXN_ABORTED
                : TXN_IN_PROGRESS;
 }
 
-/* Whether it may have been given out, and where the branch followed began. */
-static bool
-is_of_past(struct engine *e, txid_t txid, bool *known, scn_t *fork)
+static enum txn_outcome
+look_outcome(struct engine *e, const struct outcome_look *l)
 {
-    incarnation_t inc = txid_incarnation(txid), here = engine_incarnation(e);
-    const struct lineage_entry *entry;
-    struct lineage lineage;
-
-    lineage_init(&lineage);
-    lsm_lineage(e->lsm, &lineage);
-    *known = lineage_find(&lineage, inc) != NULL && txid_counter(txid) != 0;
-    entry = lineage_find(&lineage, here);
-    *fork = entry != NULL ? entry->fork_scn : 0;
-    lineage_fini(&lineage);
-    if (inc == here && engine_is_writable(e))
-        return txid_counter(txid) < atomic_load_explicit(&e->next_counter, memory_order_acquire);
-    return inc <= here || *known;
+    if (l->rows.committed)
+        return TXN_COMMITTED;
+    if (l->seen.scn != 0)
+        return l->seen.scn <= engine_visible_scn(e) ? TXN_COMMITTED : TXN_IN_PROGRESS;
+    return l->running ? TXN_IN_PROGRESS : of_no_commit(e, l);
 }
 
-/* Who runs is asked first: who does not has noted his commit. Then what is in memory and above the
- * mark of what is kept; whatever leaves that part has become visible as a bit before. */
 int
 engine_txn_outcome(struct engine *e, txid_t txid, enum txn_outcome *out)
 {
-    struct outcome_rows rows;
-    bool known, running;
-    scn_t fork, scn;
+    struct outcome_look look;
     int rc;
 
     *out = TXN_UNKNOWN;
     txid |= TXID_BIT;
-    if (!is_of_past(e, txid, &known, &fork))
-        return DIAG(ERR_INVALID_PARAMETER_VALUE, "transaction ID %" PRIu64 " is in the future",
-                    number_of(txid));
-    if (!known)
-        return 0;
-    running = is_running(e, txid);
-    if (times_find_txid(&e->times, txid, &scn)) {
-        *out = scn <= engine_visible_scn(e) ? TXN_COMMITTED : TXN_IN_PROGRESS;
-        return 0;
-    }
-    rc = read_rows(e, txid, &rows);
-    if (rc != 0)
-        return rc;
-    if (rows.committed)
-        *out = TXN_COMMITTED;
-    else if (running)
-        *out = TXN_IN_PROGRESS;
-    else
-        *out = of_no_commit(e, txid, &rows, fork);
+    do {
+        if (!look_begin(e, txid, &look))
+            return DIAG(ERR_INVALID_PARAMETER_VALUE, "transaction ID %" PRIu64 " is in the future",
+                        number_of(txid));
+        if (!look.known)
+            return 0;
+        rc = look_up(e, &look);
+        if (rc != 0)
+            return rc;
+        *out = look_outcome(e, &look);
+    } while (!look_holds(e, &look));
     return 0;
 }

@@ -17,7 +17,10 @@
 #include "engine/base/mem.h"
 #include "engine/txn/engine_int.h"
 
-enum { TIMES_ROW_MAX = 4096 }; /* commits in a row */
+enum {
+    TIMES_ROW_MAX = 4096,   /* commits in a row */
+    TIMES_LOOK_STEP = 4096, /* those looked at in one go */
+};
 
 void
 times_init(struct commit_times *c, struct env *env)
@@ -167,18 +170,33 @@ times_have(struct commit_times *c, scn_t from, scn_t to)
     return all;
 }
 
-bool
-times_find_txid(struct commit_times *c, txid_t txid, scn_t *scn)
+/* In steps, since every commit needs the mutex. What is noted between two of them lies above `to`,
+ * or `to` was not reached without a gap. */
+void
+times_look(struct commit_times *c, txid_t txid, scn_t from, scn_t to, struct times_seen *out)
 {
-    bool found = false;
+    scn_t at = from;
+    bool more = true;
 
-    env_mutex_lock(&c->mutex);
-    for (size_t i = times_above(c, c->kept); i < c->count && !found; i++) {
-        found = times_at(c, i)->txid == txid;
-        *scn = times_at(c, i)->scn;
+    *out = (struct times_seen){ .all = true };
+    while (more && out->scn == 0) {
+        size_t i, end;
+
+        env_mutex_lock(&c->mutex);
+        i = times_above(c, at);
+        end = c->count - i > TIMES_LOOK_STEP ? i + TIMES_LOOK_STEP : c->count;
+        for (; i < end; i++) {
+            const struct commit_time *t = times_at(c, i);
+
+            out->all &= t->scn == at + 1 || at >= to; /* SCNs are dense */
+            at = t->scn;
+            if (t->txid == txid)
+                out->scn = at;
+        }
+        more = end < c->count;
+        env_mutex_unlock(&c->mutex);
     }
-    env_mutex_unlock(&c->mutex);
-    return found;
+    out->all &= at >= to;
 }
 
 /* ---- what is kept ---------------------------------------------------------------------------- */

@@ -316,6 +316,78 @@ START_TEST(outcomes_are_known)
 }
 END_TEST
 
+/* TXNE-11: also while the branch changes and takes back the rows that say so. */
+enum { CUTS = 20, ASKED = 8 };
+
+struct asker {
+    txid_t ids[ASKED]; /* every third did not commit */
+    _Atomic uint32_t turns, wrong;
+    atomic_bool stop;
+};
+
+static void
+ask_main(void *arg)
+{
+    struct asker *a = arg;
+
+    while (!atomic_load(&a->stop)) {
+        for (int i = 0; i < ASKED; i++) {
+            enum txn_outcome told, never = i % 3 == 0 ? TXN_COMMITTED : TXN_ABORTED;
+
+            if (engine_txn_outcome(engine, a->ids[i], &told) == 0 && told == never)
+                atomic_fetch_add(&a->wrong, 1);
+        }
+        atomic_fetch_add(&a->turns, 1);
+    }
+}
+
+/* Until the keeper has seen that rows hold all up to `scn`: memory is not asked for it any more. */
+static void
+wait_for_kept(scn_t scn)
+{
+    struct commit_times *c = &engine->times;
+    bool kept = false;
+
+    while (!kept) {
+        keeper_wake(engine);
+        env_sleep_us(env, 100);
+        env_mutex_lock(&c->mutex);
+        kept = c->kept >= scn;
+        env_mutex_unlock(&c->mutex);
+    }
+}
+
+START_TEST(outcomes_are_right_during_cuts)
+{
+    struct asker a = { 0 };
+    struct env_thread *thread;
+    scn_t base;
+
+    for (int i = 0; i < ASKED; i++)
+        a.ids[i] = put_id("a", i % 3 != 0);
+    base = put_commit("a", "1");
+    wait_for_row(base);
+    thread = env_thread_start(env, "asker", ask_main, &a);
+    for (int i = 0; i < CUTS; i++) {
+        uint32_t turns = atomic_load(&a.turns);
+
+        wait_for_kept(base);
+        while (atomic_load(&a.turns) == turns)
+            env_sleep_us(env, 100);
+        engine_close_write(engine);
+        engine_publish(engine, LSN_MAX);
+        next_inc++;
+        ck_assert_msg(engine_open_write_at(engine, next_inc, 77, base) == 0, "%s",
+                      diag_last()->message);
+    }
+    atomic_store(&a.stop, true);
+    env_thread_join(thread);
+    ck_assert_uint_eq(atomic_load(&a.wrong), 0);
+    for (int i = 0; i < ASKED; i++)
+        ck_assert_int_eq(outcome_of(a.ids[i]), i % 3 == 0 ? TXN_ABORTED : TXN_COMMITTED);
+}
+END_TEST
+
 /* TXNE-11: what is not acknowledged is in progress, whatever the log has of it. */
 static void
 hold_back(void *arg, struct lsn durable, scn_t scn)
@@ -358,6 +430,7 @@ main(void)
     tcase_add_test(c, times_outlive_a_cut);
     tcase_add_test(c, times_outlive_a_cut_of_many);
     tcase_add_test(c, outcomes_are_known);
+    tcase_add_test(c, outcomes_are_right_during_cuts);
     tcase_add_test(c, outcome_waits_for_acknowledgement);
     suite_add_tcase(s, c);
     srunner_set_fork_status(r, getenv("RD_FORK") != NULL ? CK_FORK : CK_NOFORK);
