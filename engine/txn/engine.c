@@ -294,10 +294,11 @@ engine_open_write_at(struct engine *e, incarnation_t inc, uint64_t reign_id, scn
         rc = lineage_add(e->lineage, &entry);
     if (rc != 0)
         return rc;
+    /* Whoever sees the new incarnation must not count the old one's txids as its own. */
+    atomic_store(&e->next_counter, 1);
     follow_new_branch(e, inc, entry.fork_scn, end.lsn);
     if (scn < newest)
         publisher_cut(e, end.lsn, scn);
-    atomic_store(&e->next_counter, 1);
     redo_set_lineage(e->redo, e->lineage);
     end.scn = entry.fork_scn;
     rc = redo_start_writing(e->redo, inc, &end, entry.fork_scn + 1);

@@ -117,7 +117,7 @@ oldest_open_counter(struct engine *e)
 uint64_t
 keeper_ended_below(struct engine *e)
 {
-    incarnation_t inc = engine_incarnation(e);
+    incarnation_t inc = engine_incarnation(e); /* before the counter, which changes first */
 
     return txid_make(inc, oldest_open_counter(e)) & ~TXID_BIT;
 }
@@ -209,14 +209,13 @@ static void
 keeper_th_main(void *arg)
 {
     struct engine *e = arg;
-
     uint64_t nap_us = KEEPER_STEP_US;
 
     env_mutex_lock(&e->keeper_mutex);
     while (!e->keeper_stop) {
-        bool woken = e->keeper_hurry || env_cond_wait_us(&e->keeper_wake, &e->keeper_mutex, nap_us);
-
-        if (e->keeper_stop || (woken && !e->keeper_hurry))
+        /* Woken: now it is said why. */
+        if ((!e->keeper_hurry && env_cond_wait_us(&e->keeper_wake, &e->keeper_mutex, nap_us)) ||
+            e->keeper_stop)
             continue;
         e->keeper_hurry = false;
         env_mutex_unlock(&e->keeper_mutex);
