@@ -12,6 +12,16 @@ key_flags(const struct cat_key_column *k)
            (k->nulls_first ? (uint32_t)KEY_NULLS_FIRST : 0);
 }
 
+/* A table is rewritten when it gets its key: no row is left of a version without its columns. */
+static bool
+is_past(const struct cat_table *t, const struct row_layout *l)
+{
+    for (uint32_t i = 0; t->primary != NULL && i < t->primary->key_count; i++)
+        if (t->primary->keys[i].column >= l->column_count)
+            return true;
+    return false;
+}
+
 static void
 layout_key(struct arena *a, const struct cat_table *t, struct row_layout *l)
 {
@@ -66,7 +76,8 @@ describe_layouts(struct arena *a, struct cat_table *table)
         struct row_layout *l = &table->layouts[v - 1];
 
         layout_columns(a, table, v, l);
-        layout_key(a, table, l);
+        if (!is_past(table, l))
+            layout_key(a, table, l);
         row_layout_init(l);
     }
 }
