@@ -26,7 +26,9 @@ struct plan_lock {
 struct shared_plan {
     _Atomic uint32_t ref_count;
     struct plan *plan;
-    uint64_t version; /* of the catalogue it is good for; 0: for one statement alone */
+    uint64_t version;     /* of the catalogue it is good for; 0: for one statement alone */
+    uint32_t role_oid;    /* whose privileges were looked at, and */
+    const char *path_key; /* where names were looked for; in the plan's arena */
     int lock_count;
     struct plan_lock *locks;
 };

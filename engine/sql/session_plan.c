@@ -248,6 +248,8 @@ plan_new(struct sql_session *s, const struct plan_source *source, uint64_t versi
     plan->past_count = past.count;
     plan->past = arena_memdup(&plan->arena, past.sets, sizeof past.sets);
     *out = shared_plan_new(plan, version);
+    (*out)->role_oid = s->role_oid;
+    (*out)->path_key = arena_strdup(&plan->arena, s->path_key);
     rc = collect_locks(s, r.set, *out);
     if (version == 0)
         s->set = NULL;
@@ -280,6 +282,14 @@ plan_get(struct sql_session *s, const struct plan_source *source, struct shared_
     if (rc == 0 && key.data != NULL && !pinned)
         plan_cache_add(&s->q->plans, key, *out);
     return rc;
+}
+
+/* What is held may have been made for another catalogue, role or search_path. */
+static bool
+is_good(struct sql_session *s, const struct shared_plan *p)
+{
+    return p->version != 0 && p->version == catalog_version_now(s->q->catalog, s->txn) &&
+           p->role_oid == s->role_oid && strcmp(p->path_key, s->path_key) == 0;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -370,7 +380,7 @@ open_with(struct sql_session *s, struct shared_plan *p, bool *good)
         rc = had_locks ? sess_statement_begin(s) : sess_statement_begin_locked(s);
     if (rc != 0)
         return rc;
-    *good = p->version != 0 && p->version == catalog_version_now(s->q->catalog, s->txn);
+    *good = is_good(s, p);
     if (*good && !had_locks)
         rc = refuse_changed(s, p);
     if (rc != 0 || !*good)
@@ -444,8 +454,7 @@ sess_plan_look(struct sql_session *s, const struct plan_source *source, struct s
 
     if (rc != 0)
         return rc;
-    if (*plan == NULL || (*plan)->version == 0 ||
-        (*plan)->version != catalog_version_now(s->q->catalog, s->txn)) {
+    if (*plan == NULL || !is_good(s, *plan)) {
         shared_plan_unref(*plan);
         *plan = NULL;
         rc = plan_get(s, source, plan);
