@@ -146,6 +146,7 @@ exec_node_next(struct exec_node *n, struct batch **out)
     for (;;) {
         int rc = exec_check_interrupt(n->x);
 
+        *out = NULL;
         if (rc != 0)
             return rc;
         fiber_yield();
@@ -154,8 +155,10 @@ exec_node_next(struct exec_node *n, struct batch **out)
         rc = n->next(n, out);
         if (rc == 0 && n->filter != NULL)
             rc = exec_node_filter(n, *out);
-        if (rc != 0)
+        if (rc != 0) {
+            *out = NULL; /* its arena is gone with the next call */
             return rc;
+        }
         if ((*out)->sel_count == 0)
             continue;
         return n->project != NULL ? exec_node_project(n, out) : 0;

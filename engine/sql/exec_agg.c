@@ -17,7 +17,8 @@ struct agg_state {
     /* Rows that are stepped at the end, in order: (group, keys of ORDER BY, arguments). Those of an
      * ORDER BY within; of DISTINCT, those that `distinct` has no room for. */
     struct sorter *later;
-    bool has_later; /* something is in it */
+    struct datum *later_row; /* room for one */
+    bool has_later;          /* something is in it */
 };
 
 struct aggregate {
@@ -149,7 +150,7 @@ static int
 keep(struct exec_node *n, struct agg_state *g, size_t group, const struct batch *b, uint32_t r,
      const struct datum *args)
 {
-    struct datum row[ROW_TABLE_KEYS_MAX * 2];
+    struct datum *row = g->later_row;
     struct datum *columns = ((struct aggregate *)n->state)->row;
     struct eval v = {
         .x = n->x, .ctx = &n->x->ctx, .columns = columns, .outer = n->x->outer, .arena = &n->scratch
@@ -422,6 +423,7 @@ open_later(struct exec_node *n, const struct plan_agg *p, struct agg_state *g)
     struct plan_column *columns = ARENA_ARRAY(&n->x->arena, struct plan_column, width + 1);
     struct sorter_key *keys = ARENA_ARRAY(&n->x->arena, struct sorter_key, width + 1);
 
+    g->later_row = ARENA_ARRAY(&n->x->arena, struct datum, width);
     columns[0].type.oid = TYPE_INT8;
     for (int32_t i = 0; i < p->order_count; i++) {
         columns[i + 1].type = p->order[i].value->type;
@@ -520,6 +522,10 @@ aggregate_init(struct exec_node *n)
     n->next = aggregate_next;
     n->rescan = aggregate_rescan;
     n->close = aggregate_close;
+    for (int32_t i = 0; i < p->agg_count; i++)
+        if (p->aggs[i].arg_count >= ROW_TABLE_KEYS_MAX)
+            return DIAG(ERR_LIMIT, "an aggregate of more than %d arguments",
+                        ROW_TABLE_KEYS_MAX - 1);
     if (p->key_count >= ROW_TABLE_KEYS_MAX)
         return DIAG(ERR_LIMIT, "GROUP BY over more than %d columns", ROW_TABLE_KEYS_MAX - 1);
     return aggregate_open(n);

@@ -29,12 +29,11 @@ join_on(struct exec_node *n, struct join *s, bool *pass)
 void
 join_emit(struct exec_node *n, struct join *s, struct batch *b, uint32_t *rows)
 {
-    struct datum copy[ROW_COLUMNS_MAX];
     uint32_t width = s->left_width + (s->yields_right ? s->right_width : 0);
 
     for (uint32_t i = 0; i < width; i++)
-        copy[i] = datum_copy(&n->scratch, &s->row[i], (enum type_rep)b->cols[i].rep);
-    batch_set_row(b, (*rows)++, copy);
+        s->copy[i] = datum_copy(&n->scratch, &s->row[i], (enum type_rep)b->cols[i].rep);
+    batch_set_row(b, (*rows)++, s->copy);
 }
 
 static void
@@ -89,6 +88,7 @@ join_init(struct exec_node *n, struct join *s)
     s->right_width = (uint32_t)r->column_count;
     s->yields_right = j != PLAN_JOIN_SEMI && !join_is_anti(j);
     s->row = ARENA_ARRAY(&n->x->arena, struct datum, s->left_width + s->right_width + 1);
+    s->copy = ARENA_ARRAY(&n->x->arena, struct datum, s->left_width + s->right_width + 1);
     n->value_columns =
         ARENA_ARRAY(&n->x->arena, struct plan_column, s->left_width + s->right_width + 1);
     for (uint32_t i = 0; i < s->left_width; i++)
@@ -114,7 +114,6 @@ next_left(struct exec_node *n, struct join *s)
         int rc;
 
         s->left_at = 0;
-        s->left = NULL;
         rc = exec_node_next(n->child[0], &s->left);
         if (rc != 0)
             return rc;

@@ -13,9 +13,10 @@ struct join {
     struct batch *left;
     uint32_t left_at;
     struct datum *row; /* left columns, then right */
-    bool in_row;       /* a left row is under way */
-    bool matched;      /* it is */
-    struct arena on;   /* emptied before each evaluation of the condition */
+    struct datum *copy;
+    bool in_row;     /* a left row is under way */
+    bool matched;    /* it is */
+    struct arena on; /* emptied before each evaluation of the condition */
 };
 
 void join_init(struct exec_node *n, struct join *s);

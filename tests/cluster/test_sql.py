@@ -356,6 +356,44 @@ def refuses_what_would_be_lost(node):
         s.connection.close()
 
 
+# ---- wide rows, late keys, held plans --------------------------------------------------------------
+
+def holds_what_is_wide(node):
+    """A join has more columns than a table may; ORDER BY within has more keys than GROUP BY."""
+    for name in ('a', 'b'):
+        node.psql(f'create table wide_{name} ({", ".join(f"{name}{i} int" for i in range(1600))});'
+                  f'insert into wide_{name} ({name}0, {name}1599) values (1, 5)')
+    each = ', '.join(f'greatest(a{i}, b{i})' for i in range(1600))
+    for join in ('join wide_b on a0 = b0', 'left join wide_b on a0 <= b0', 'full join wide_b on a0 = b0'):
+        got = node.query(f'select {each} from wide_a {join}')
+        same([(r[0], r[1], r[1599]) for r in got], [(1, None, 5)])
+    many = ', '.join(f'a{i}' for i in range(150))
+    same(node.value(f'select array_agg(a1599 order by {many}) from wide_a'), [5])
+
+
+def gets_a_key_late(node):
+    """The definitions before a column that the key has now are those of no row."""
+    node.psql('create table late (a int); insert into late values (7);'
+              'alter table late add x int default 3; alter table late add primary key (x);'
+              'alter table late add y int; insert into late values (8, 4, 5)')
+    same(node.query('select * from late order by x'), [(7, 3, None), (8, 4, 5)])
+    node.psql('create table later (a int); alter table later add column id serial primary key')
+
+
+def plans_anew_for_another_path(node):
+    node.psql('create schema one; create schema two;'
+              'create table one.d (a int, x int); create table two.d (a int, x int);'
+              'insert into one.d values (1, 10); insert into two.d values (1, 20)')
+    cursor = node.connect().cursor()
+    cursor.execute('set search_path = one; prepare s as select x from d where a = $1;'
+                   'prepare u as update d set x = x + 1 where a = $1 returning x')
+    for path, first in (('one', 10), ('two', 20), ('one', 11)):
+        cursor.execute(f'set search_path = {path}; execute s (1)')
+        same(cursor.fetchall(), [(first,)])
+        cursor.execute('execute u (1)')
+        same(cursor.fetchall(), [(first + 1,)])
+
+
 # ---- the past ------------------------------------------------------------------------------------
 
 def reads_the_past(node):
@@ -397,4 +435,5 @@ def reads_the_past(node):
 if __name__ == '__main__':
     run_on_one_node((psql_describes, psql_says_where, psql_copies, psycopg2_keeps_values,
                      psycopg2_keeps_transactions, psycopg2_cancels, wire_portals, wire_formats, wire_pipelines,
-                     looks_again_at_changed_rows, refuses_what_would_be_lost, reads_the_past, pgbench_runs))
+                     looks_again_at_changed_rows, refuses_what_would_be_lost, holds_what_is_wide,
+                     gets_a_key_late, plans_anew_for_another_path, reads_the_past, pgbench_runs))
