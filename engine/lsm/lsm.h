@@ -284,6 +284,8 @@ bool lsm_redo_needed(struct lsm *l, incarnation_t inc, struct lsn *from);
 /* ---- branches ------------------------------------------------------------------------------- */
 
 incarnation_t lsm_branch(struct lsm *l); /* the one followed */
+/* Something is kept here of the incarnation, or recovery needs its redo. */
+bool lsm_was_entered(struct lsm *l, incarnation_t inc);
 /* At start: not below the SCN of any commit of the branch followed whose redo lies below its
  * recovery position, and durable. What is replayed may raise it. */
 scn_t lsm_stored_tip(struct lsm *l);

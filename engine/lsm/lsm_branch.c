@@ -76,6 +76,20 @@ lsm_branch(struct lsm *l)
     return atomic_load(&l->branch);
 }
 
+bool
+lsm_was_entered(struct lsm *l, incarnation_t inc)
+{
+    uint64_t from;
+    bool entered;
+
+    env_mutex_lock(&l->state);
+    entered = lsm_positions_get(&l->positions, inc, &from);
+    for (size_t i = 0; i < l->live_count && !entered; i++)
+        entered = l->live[i].inc == inc;
+    env_mutex_unlock(&l->state);
+    return entered;
+}
+
 void
 lsm_lineage(struct lsm *l, struct lineage *out)
 {

@@ -106,18 +106,26 @@ is_recent_past(struct engine *e, incarnation_t inc)
     return found;
 }
 
-/* Of an incarnation that the log has and that is not entered yet. */
+/* Of an incarnation that the log has and that is still to be entered. One that was entered and left
+ * again lies ahead only on the way to the reign that is followed. */
 static bool
 is_ahead(struct engine *e, incarnation_t inc)
 {
+    struct follow *f = &e->follow;
     struct lineage lineage;
+    incarnation_t target;
     struct lsn leaves;
     bool ahead;
 
+    env_mutex_lock(&f->mutex);
+    target = f->target;
+    env_mutex_unlock(&f->mutex);
     lineage_init(&lineage);
     lsm_lineage(e->lsm, &lineage);
     ahead = inc != engine_incarnation(e) &&
-            lineage_redo_end(&lineage, inc, engine_incarnation(e), &leaves);
+            lineage_redo_end(&lineage, inc, engine_incarnation(e), &leaves) &&
+            (target == 0 || lineage_redo_end(&lineage, target, inc, &leaves) ||
+             !lsm_was_entered(e->lsm, inc));
     lineage_fini(&lineage);
     return ahead;
 }

@@ -11,6 +11,7 @@
 #include "engine/base/fiber.h"
 #include "engine/engine.h"
 #include "engine/redo/redo_int.h"
+#include "engine/txn/follow.h"
 #include "tests/support/folder.h"
 
 enum { TREE = 1, TREE_B = 2 };
@@ -605,6 +606,73 @@ START_TEST(lost_records_are_not_committed)
 }
 END_TEST
 
+static int
+note_first(void *arg, incarnation_t inc, struct lsn first, struct redo_pos end)
+{
+    struct redo_pos *of = arg;
+
+    (void)end;
+    if (inc == of->inc)
+        of->lsn = first;
+    return 0;
+}
+
+/* LOG-8: a branch that was opened beside the way of the reign that is followed, and left again, is
+ * an orphan's as any other: its redo goes once nothing needs it (`_i` 0). It stays while the way
+ * leads there (1). */
+START_TEST(redo_of_a_side_branch_is_released)
+{
+    static uint8_t value[700 << 10];
+    struct lineage peer;
+    struct lineage_entry next = { .inc = 60, .reign_id = 137 };
+    struct redo_pos at, first = { .inc = 50 };
+    struct lsn start;
+
+    engine_close(engine);
+    mount_with(64 << 20, true);
+    begin_incarnation();
+    for (size_t i = 0; i < sizeof value; i++)
+        value[i] = (uint8_t)env_random_u64(env);
+    put_commit("a", "1");
+    ck_assert_int_eq(engine_flush_all(engine), 0);
+    engine_close_write(engine);
+    ck_assert_int_eq(engine_log_end(engine, next_inc, &at), 0);
+    ck_assert_int_eq(engine_open_write(engine, 50, 127), 0);
+    for (int i = 0; i < 5; i++) {
+        struct txn *t = begin(TXN_READ_COMMITTED);
+        struct commit_token token;
+
+        ck_assert_int_eq(txn_statement_begin(t), 0);
+        ck_assert_int_eq(txn_put(t, TREE, slice_str("b"), slice(value, sizeof value)), 0);
+        txn_statement_end(t);
+        ck_assert_int_eq(txn_commit(t, &token), 0);
+        txn_free(t);
+    }
+    engine_close_write(engine);
+    start = lineage_find(engine_lineage(engine), 50)->start_lsn;
+
+    next.parent = next.prev = next_inc;
+    next.fork_scn = at.scn + 100;
+    next.start_lsn = lsn_make(at.lsn.v + (1 << 20));
+    lineage_init(&peer);
+    ck_assert_int_eq(lineage_add(&peer, lineage_find(engine_lineage(engine), 1)), 0);
+    ck_assert_int_eq(lineage_add(&peer, lineage_find(engine_lineage(engine), next_inc)), 0);
+    ck_assert_int_eq(lineage_add(&peer, &next), 0);
+    ck_assert_int_eq(engine_lineage_merge(engine, &peer, NULL), 0);
+    lineage_fini(&peer);
+    ck_assert_msg(engine_follow_cut(engine, 60, &at, NULL) == 0, "%s", diag_last()->message);
+    ck_assert_int_eq(engine_incarnation(engine), next_inc);
+    ck_assert_int_eq(engine_follow_start(engine, _i == 0 ? 60 : 50), 0);
+    ck_assert_int_eq(redo_each(engine_redo(engine), note_first, &first), 0);
+    ck_assert_uint_eq(first.lsn.v, start.v);
+    ck_assert_int_eq(engine_flush_all(engine), 0);
+    redo_files_settle(engine_redo(engine));
+    ck_assert_int_eq(redo_each(engine_redo(engine), note_first, &first), 0);
+    ck_assert((first.lsn.v > start.v) == (_i == 0));
+    engine_follow_stop(engine);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -630,6 +698,7 @@ main(void)
     tcase_add_test(c, times_find_commits);
     tcase_add_test(c, known_redo_is_missed);
     tcase_add_loop_test(c, lost_records_are_not_committed, 0, 2);
+    tcase_add_loop_test(c, redo_of_a_side_branch_is_released, 0, 2);
     suite_add_tcase(s, c);
     srunner_set_fork_status(r, getenv("RD_FORK") != NULL ? CK_FORK : CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
