@@ -305,6 +305,35 @@ START_TEST(test_settled_tail)
 }
 END_TEST
 
+/* LOG-4: what the log does not go on from is no hindrance where it cannot be marked; it is marked
+ * by whoever begins a file later. */
+START_TEST(test_orphan_is_marked_later)
+{
+    struct unit_place units[64];
+    struct redo_pos from;
+    struct image m;
+    size_t count;
+
+    make_crashed(6);
+    image_read(&m, 1, REDO_LSN_FIRST.v);
+    count = image_units(&m, units, 64);
+    rig_open();
+    ck_assert_int_eq(redo_locate(rig.redo, 1, units[2].lsn, &from), 0);
+    run("mv %s %s.away", m.path, m.path);
+    redo_rig_start_at(&rig, 2, &from, 1, from.scn);
+    redo_stop(rig.redo);
+    run("mv %s.away %s", m.path, m.path);
+    (void)redo_rig_start(&rig, 2);
+    redo_rig_close(&rig);
+    xfree(m.bytes);
+    image_read(&m, 1, REDO_LSN_FIRST.v);
+    m.bytes[units[count - 1].offset + 200] ^= 1;
+    image_write(&m);
+    ck_assert_int_eq(redo_rig_open(&rig), ERR_CORRUPT);
+    xfree(m.bytes);
+}
+END_TEST
+
 /* Damage in a file that is not an incarnation's last is met by whoever reads there; until repaired
  * it stays an error, afterwards the same cursor goes on. */
 START_TEST(test_cursor_meets_corruption)
@@ -724,6 +753,7 @@ main(void)
     tcase_add_test(t, test_corruption_in_the_middle);
     tcase_add_test(t, test_known_end);
     tcase_add_test(t, test_settled_tail);
+    tcase_add_test(t, test_orphan_is_marked_later);
     tcase_add_test(t, test_cursor_meets_corruption);
     tcase_add_test(t, test_missing_file);
     tcase_add_test(t, test_recycled_files);
