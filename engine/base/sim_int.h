@@ -255,9 +255,9 @@ void sim_image_fini(struct sim_image *m);
 uint64_t sim_write_add(struct sim_inode *i, const void *data, size_t size, uint64_t offset,
                        bool is_hidden);
 void sim_truncate_add(struct sim_inode *i, uint64_t size);
-/* Makes the write of that number durable, after those before it that it overlaps. */
-/* It becomes durable at that time, if the power is not cut before. */
+/* The write of that number becomes durable at that time, if the power is not cut before. */
 void sim_write_safe_at(struct sim_inode *i, uint64_t seq, uint64_t safe_ns);
+/* Makes it durable now, after those before it that it overlaps. */
 void sim_write_settle(struct sim_inode *i, uint64_t seq);
 void sim_inode_sync(struct sim_inode *i, uint64_t seq_max);
 /* The writes up to there are over: some of them durable, the others lost. */

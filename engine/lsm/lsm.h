@@ -266,14 +266,14 @@ void lsm_each_status(struct lsm *l, void (*fn)(void *arg, txid_t txid, scn_t scn
  * last: REDO-2), redo from `from` to the end of what the node holds of it:
  *     lsm_replay_begin(inc);  for each record: lsm_tree_create/_drop if lsm_trees_need,
  *                             lsm_write(token NULL) if lsm_replay_needed;
- *     lsm_replay_end(inc, end);
+ *     lsm_replay_end(inc);
  * host->floor must answer the position of the record being read, host->resolve may answer OPEN for
  * everything. Before the first: inc 0 as `after`. False: no more. */
 bool lsm_replay_next(struct lsm *l, incarnation_t after, bool first, incarnation_t *inc,
                      struct lsn *from);
 void lsm_replay_begin(struct lsm *l, incarnation_t inc);
 /* Seals what was read of an incarnation that is not followed. */
-void lsm_replay_end(struct lsm *l, incarnation_t inc, struct lsn end);
+void lsm_replay_end(struct lsm *l, incarnation_t inc);
 /* Whether the tree has not flushed the write at lsn by this txid yet (REDO-3). A tree that is not
  * there any more needs nothing: check lsm_tree_find first. */
 bool lsm_replay_needed(struct lsm_tree *t, incarnation_t inc, struct lsn lsn, txid_t txid);

@@ -423,13 +423,12 @@ has_later(struct lsm_tree *t, incarnation_t followed)
 }
 
 void
-lsm_replay_end(struct lsm *l, incarnation_t inc, struct lsn end)
+lsm_replay_end(struct lsm *l, incarnation_t inc)
 {
     incarnation_t followed = atomic_load(&l->branch);
     struct lsm_tree **trees;
     size_t count;
 
-    (void)end;
     atomic_store(&l->write_tag, followed);
     if (inc != followed) {
         seal_all(l);

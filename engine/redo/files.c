@@ -19,13 +19,14 @@ redo_files_file_path(const struct redo_files *fs, const struct redo_file *f,
     redo_path(out, fs->dir, name, ".redo");
 }
 
-static void
-spare_path(const struct redo_files *fs, uint64_t number, char out[REDO_PATH_MAX])
+void
+redo_files_spare_path(const struct redo_files *fs, uint64_t number, const char *suffix,
+                      char out[REDO_PATH_MAX])
 {
     char name[64];
 
     snprintf(name, sizeof name, "spare-%016llx", (unsigned long long)number);
-    redo_path(out, fs->dir, name, ".redo");
+    redo_path(out, fs->dir, name, suffix);
 }
 
 /* ---- the list ------------------------------------------------------------------------------ */
@@ -552,7 +553,7 @@ begin_write(const struct redo *r, uint64_t spare, const struct redo_file_head *h
     char from[REDO_PATH_MAX], to[REDO_PATH_MAX], name[64];
     int rc;
 
-    spare_path(fs, spare, from);
+    redo_files_spare_path(fs, spare, ".redo", from);
     redo_file_name(head->start.inc, head->start.lsn, name);
     redo_path(to, fs->dir, name, ".redo");
     redo_file_head_encode(head, bytes);

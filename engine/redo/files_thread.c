@@ -11,12 +11,6 @@ enum { SPARE_CHUNK = 1 << 20, RETRY_US = 1000000, PIN_STEP_BITS = 20 };
 
 /* ---- spares -------------------------------------------------------------------------------- */
 
-static void
-spare_name(uint64_t number, char out[64])
-{
-    snprintf(out, 64, "spare-%016llx.redo", (unsigned long long)number);
-}
-
 /* Begins the next spare, or goes on with one that an earlier life left. What stands in it already
  * is as good as zeros: no local header there carries the sequence that the file will have (LOG-7).
  */
@@ -26,14 +20,13 @@ spare_open(struct redo_files *fs)
 {
     struct redo_making *m = &fs->making;
     int flags = ENV_WRITE | ENV_CREATE | ENV_DIRECT;
-    char tmp[REDO_PATH_MAX], name[64];
+    char tmp[REDO_PATH_MAX];
     uint64_t size = 0;
     int rc;
 
     if (m->number == 0)
         m->number = fs->next_spare++;
-    spare_name(m->number, name);
-    redo_path(tmp, fs->dir, name, ".tmp");
+    redo_files_spare_path(fs, m->number, ".redo.tmp", tmp);
     rc = env_open(fs->env, tmp, flags, &m->file);
     if (rc == 0)
         rc = env_size(m->file, &size);
@@ -72,12 +65,11 @@ static int
 spare_finish(struct redo_files *fs)
 {
     struct redo_making *m = &fs->making;
-    char tmp[REDO_PATH_MAX], path[REDO_PATH_MAX], name[64];
+    char tmp[REDO_PATH_MAX], path[REDO_PATH_MAX];
     int rc = env_sync(m->file);
 
-    spare_name(m->number, name);
-    redo_path(path, fs->dir, name, "");
-    redo_path(tmp, fs->dir, name, ".tmp");
+    redo_files_spare_path(fs, m->number, ".redo", path);
+    redo_files_spare_path(fs, m->number, ".redo.tmp", tmp);
     if (rc == 0)
         rc = env_rename(fs->env, tmp, path);
     return rc != 0 ? rc : env_sync_dir(fs->env, fs->dir);
@@ -86,10 +78,9 @@ spare_finish(struct redo_files *fs)
 static void
 spare_drop(struct redo_files *fs)
 {
-    char tmp[REDO_PATH_MAX], name[64];
+    char tmp[REDO_PATH_MAX];
 
-    spare_name(fs->making.number, name);
-    redo_path(tmp, fs->dir, name, ".tmp");
+    redo_files_spare_path(fs, fs->making.number, ".redo.tmp", tmp);
     (void)!env_unlink(fs->env, tmp);
 }
 
@@ -317,12 +308,11 @@ step_retire(struct redo_files *fs, struct redo_file *f)
 {
     bool recycle = fs->spare_count < fs->spare_want && f->size == fs->file_bytes;
     uint64_t number = recycle ? fs->next_spare++ : 0;
-    char path[REDO_PATH_MAX], to[REDO_PATH_MAX], name[64];
+    char path[REDO_PATH_MAX], to[REDO_PATH_MAX];
     int rc;
 
     redo_files_file_path(fs, f, path);
-    spare_name(number, name);
-    redo_path(to, fs->dir, name, "");
+    redo_files_spare_path(fs, number, ".redo", to);
     list_remove(&f->link);
     xfree(f);
     env_mutex_unlock(&fs->lock);

@@ -1,12 +1,17 @@
 /* Inside engine/redo: the parts of struct redo and what its files share.
  *
  * Locks, in the order in which they may be taken together:
- *   seal      one log thread at a time takes the complete prefix, seals it, and takes what is
- * queued for a write; file switches happen inside publish   the writes under way and the durable
- * position queue     sealed frames that wait for their write; the sealed position; the mode append
- * LSNs and SCNs are given out files     which files there are; pins and releases pool      memory
- * of frames wake      log threads asleep on_sealed runs under sealed_listen (and seal, on a
- * primary), on_durable under durable_listen alone.
+ *   seal      held by a log thread that takes the complete prefix and seals it, takes what
+ *             is queued for a write, or begins another file
+ *   publish   the writes under way and the durable position
+ *   queue     sealed frames that wait for their write; the sealed position; the mode
+ *   append    LSNs and SCNs are given out
+ *   files     which files there are; pins and releases
+ *   pool      memory of frames
+ *   wake      log threads asleep
+ *
+ * on_sealed runs under sealed_listen (and seal, on a primary), on_durable under durable_listen
+ * alone.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef ENGINE_REDO_REDO_INT_H
@@ -236,6 +241,8 @@ int redo_files_begin(struct redo *r, const struct redo_pos *start, bool wait,
                      struct redo_file **file, struct env_file **handle);
 void redo_files_file_path(const struct redo_files *fs, const struct redo_file *f,
                           char out[REDO_PATH_MAX]);
+void redo_files_spare_path(const struct redo_files *fs, uint64_t number, const char *suffix,
+                           char out[REDO_PATH_MAX]);
 void redo_files_add_spare(struct redo_files *fs, uint64_t number); /* locked */
 void redo_files_unref(struct redo_files *fs, struct redo_file *f);
 /* Says in a file where its redo ends, forced like every write: the next start need not look behind

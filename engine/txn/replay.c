@@ -314,7 +314,7 @@ recover_incarnation(struct engine *e, incarnation_t inc, struct lsn from, struct
     follow_forget_open(e);
     lsm_replay_begin(e->lsm, inc);
     if (has_no_redo(e, inc)) {
-        lsm_replay_end(e->lsm, inc, from);
+        lsm_replay_end(e->lsm, inc);
         return 0;
     }
     rc = redo_cursor_open(e->redo, inc, start, &c);
@@ -335,7 +335,7 @@ recover_incarnation(struct engine *e, incarnation_t inc, struct lsn from, struct
 
         follow_set_floor(e, end);
         atomic_store_explicit(&e->dispatched_lsn, end.v, memory_order_release);
-        lsm_replay_end(e->lsm, inc, end);
+        lsm_replay_end(e->lsm, inc);
         rc = 0;
     }
     redo_cursor_close(c);

@@ -431,7 +431,7 @@ storage_replay(struct storage_world *w)
         }
         w->reading = lsn_of(w, inc, w->end[inc]);
         w->inc = followed;
-        lsm_replay_end(w->lsm, inc, lsn_make(w->reading));
+        lsm_replay_end(w->lsm, inc);
         if (inc == followed)
             break;
     }
