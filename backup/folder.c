@@ -192,6 +192,8 @@ backup_read(struct env *env, const char *dir, struct backup *out)
     int rc;
 
     backup_init(out);
+    if (!env_is_dir(env, dir))
+        return DIAG(ERR_NO_FILE, "%s is not a folder", dir);
     snprintf(path, sizeof path, "%s/" BACKUP_NAME, dir);
     if (!env_exists(env, path)) {
         rc = DIAG(ERR_NO_FILE, "%s holds no finished backup: it has no description", dir);

@@ -58,7 +58,11 @@ restore_check(const struct backup *b, const struct restore_target *t,
                 ", %s to %s.",
                 b->horizon, reach->scn, time_words(b->horizon_time_us, first),
                 time_words(reach->time_us, last));
-    diag_hint("Later moments need the redo since: --redo FOLDER, or --at a live member.");
+    if (t->has_scn ? t->scn < b->horizon : t->time_us < b->horizon_time_us)
+        diag_hint("Earlier moments need an older backup.");
+    else
+        diag_hint("Later moments need the redo since: --redo FOLDER, or --at a live member that is "
+                  "there already.");
     return rc;
 }
 
@@ -132,10 +136,12 @@ copy_redo_file(void *arg, const char *name)
     struct folder_copy *c = arg;
     char from[BACKUP_FULL_MAX], to[BACKUP_FULL_MAX + BACKUP_PATH_MAX];
 
+    if (strncmp(name, "redo-", 5) != 0) /* a live member's spares come and go */
+        return 0;
     snprintf(from, sizeof from, "%s/%s", c->from, name);
     snprintf(to, sizeof to, "%s/%s", c->to, name);
-    c->found |= strncmp(name, "redo-", 5) == 0;
-    return env_is_dir(c->env, from) ? 0 : backup_copy_file(c->env, from, to);
+    c->found = true;
+    return backup_copy_file(c->env, from, to);
 }
 
 static int
@@ -166,8 +172,10 @@ open_copy(const struct restore_options *o, struct folder_copy *c, struct redo **
     struct redo_options ro = {
         .env = o->env, .dir = c->to, .database_id = o->backup->database_id, .lineage = o->lineage
     };
-    int rc = remove_folder(c);
+    int rc = env_is_dir(o->env, c->from) ? 0 : DIAG(ERR_NO_FILE, "%s is not a folder", c->from);
 
+    if (rc == 0)
+        rc = remove_folder(c);
     if (rc == 0)
         rc = env_mkdir(o->env, c->to);
     if (rc == 0)
@@ -224,6 +232,8 @@ restore_look(const struct restore_options *o, const char *folder, struct restore
     redo_close(redo);
     if (rc == 0)
         return remove_folder(&c);
+    if (strstr(diag_last()->message, c.to) != NULL)
+        diag_detail("%s was a copy of %s, made to read it.", c.to, folder);
     struct diag why = *diag_last();
     if (remove_folder(&c) != 0)
         diag_clear();

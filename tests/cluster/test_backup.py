@@ -187,13 +187,26 @@ def main():
         print('without room: ok', flush=True)
 
         a.stop()
-        f, _ = restore(place, 'F', folder, '--scn', str(scn), '--redo', os.path.join(a.dir, 'redo'))
+        redo = os.path.join(a.dir, 'redo')
+        os.symlink('gone', os.path.join(redo, 'spare-0000000000000099.redo.tmp'))  # as it may happen
+        f, _ = restore(place, 'F', folder, '--scn', str(scn), '--redo', redo)
         is_at(f, rows, bank)
         print('to an SCN, redo from a folder: ok', flush=True)
 
         g, done = restore(place, 'G', folder, '--scn', str(scn), check=False)
         expect(done.returncode != 0 and not os.path.exists(g.dir), 'E6, BACKUP-3: nothing is written')
         expect('reach' in done.stderr, done.stderr)
+        for nowhere in (('no-such-backup',), (folder, '--redo', 'no-such-redo')):
+            done = restore(place, 'G', *nowhere, check=False)[1]
+            expect(f'{nowhere[-1]} is not a folder' in done.stderr, done.stderr)
+        torn = os.path.join(place.dir, 'torn')
+        os.mkdir(torn)
+        name = next(n for n in sorted(os.listdir(redo)) if n.startswith('redo-'))
+        with open(os.path.join(torn, name), 'wb') as file:
+            file.write(b'nothing')
+        g, done = restore(place, 'G', folder, '--redo', torn, check=False)
+        expect(done.returncode != 0 and f'copy of {torn}' in done.stderr, done.stderr)
+        expect(not os.path.exists(g.dir), 'BACKUP-3: nothing is written')
         bad = os.path.join(place.dir, 'bad')
         shutil.copytree(folder, bad)
         name = next(n for n in sorted(os.listdir(os.path.join(bad, 'segments'))))
