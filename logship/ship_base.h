@@ -37,10 +37,12 @@ struct manifest_edit;
  */
 
 struct ship_base_source;
-/* For a COPY_BEGIN of that kind: flushes, holds, and sends the list from a fiber of its own. */
+/* For a COPY_BEGIN of that kind: flushes, holds, and sends the list from a fiber of its own.
+ * on_end: its last act, when it has been stopped and touches engine, link and jobs no more. */
 struct ship_base_source *ship_base_source_start(struct engine *e, struct sched *s,
                                                 struct job_pool *jobs, struct link *l,
-                                                const struct ship_copy_begin *begin);
+                                                const struct ship_copy_begin *begin,
+                                                void (*on_end)(void *arg), void *arg);
 /* FILE_GET and COPY_END. Does not park. */
 MUST_CHECK
 int ship_base_source_message(struct ship_base_source *b, const struct ship_header *h,

@@ -21,6 +21,8 @@ struct ship_base_source {
     struct link *link;
     uint64_t copy;
     bool stop, held, pinned;
+    void (*on_end)(void *arg);
+    void *arg;
     struct fiber_queue news;
 
     struct manifest_edit state;
@@ -350,6 +352,7 @@ source_main(void *arg)
     xfree(b->files);
     xfree(b->sizes);
     xfree(b->chunk);
+    b->on_end(b->arg);
     xfree(b);
 }
 
@@ -358,7 +361,7 @@ source_main(void *arg)
 
 struct ship_base_source *
 ship_base_source_start(struct engine *e, struct sched *s, struct job_pool *jobs, struct link *l,
-                       const struct ship_copy_begin *begin)
+                       const struct ship_copy_begin *begin, void (*on_end)(void *arg), void *arg)
 {
     struct ship_base_source *b = xcalloc(1, sizeof *b);
 
@@ -367,6 +370,8 @@ ship_base_source_start(struct engine *e, struct sched *s, struct job_pool *jobs,
     b->jobs = jobs;
     b->link = l;
     b->copy = begin->copy;
+    b->on_end = on_end;
+    b->arg = arg;
     fiber_queue_init(&b->news);
     manifest_edit_init(&b->state);
     wr_init(&b->log, 0);

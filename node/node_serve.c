@@ -244,6 +244,12 @@ joiner_redo(struct node *n, struct link *l, struct joiner *j, struct slice body)
     return 0;
 }
 
+static void
+joiner_source_ended(void *arg)
+{
+    node_fiber_end(arg);
+}
+
 /* dispatch */
 static int
 joining_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
@@ -260,7 +266,9 @@ joining_message(void *arg, struct link *l, const struct ship_header *h, struct s
             return rc;
         if (j->source != NULL)
             ship_base_source_stop(j->source);
-        j->source = ship_base_source_start(n->engine, n->sched, n->jobs, l, &begin);
+        n->fibers++;
+        j->source =
+            ship_base_source_start(n->engine, n->sched, n->jobs, l, &begin, joiner_source_ended, n);
         return 0;
     case SHIP_FILE_GET:
         return j->source != NULL ? ship_base_source_message(j->source, h, body)

@@ -59,6 +59,20 @@ def is_interrupted(place, a):
     a.command('backup', '--to', folder + '-again')
 
 
+def stopped_meanwhile(place, a):
+    """A node that is stopped while a backup is taken of it ends cleanly, and the backup with an error."""
+    env = dict(os.environ, REDOUBT_AT=a.guard(), REDOUBT_KEY=os.path.join(a.dir, 'cluster.key'))
+    for i in range(5):
+        folder = os.path.join(place.dir, f'stopped-{i}')
+        child = subprocess.Popen([os.path.join(BIN, 'redoubt'), 'backup', '--to', folder], env=env,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: os.path.exists(folder), 'the backup has begun')
+        a.stop()
+        whole = child.wait(timeout=60) == 0
+        expect(whole == os.path.exists(os.path.join(folder, 'backup')), 'it is whole or an error')
+        a.start()
+
+
 def without_room(place, a):
     """No redo file can be made where the backup goes: it says so and ends, and is no backup."""
     folder = os.path.join(place.dir, 'no-room')
@@ -185,6 +199,8 @@ def main():
         print('interrupted: ok', flush=True)
         without_room(place, a)
         print('without room: ok', flush=True)
+        stopped_meanwhile(place, a)
+        print('stopped meanwhile: ok', flush=True)
 
         a.stop()
         redo = os.path.join(a.dir, 'redo')
@@ -226,7 +242,7 @@ def main():
     with Place(keep='KEEP' in os.environ) as place:
         of_an_abandoned_branch(place)
         print('of an abandoned branch: ok', flush=True)
-    print('10 passed, 0 failed')
+    print('11 passed, 0 failed')
 
 
 if __name__ == '__main__':

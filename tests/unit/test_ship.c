@@ -36,7 +36,7 @@ static struct ship_base_copy *copy;
 static struct ship_ack last_ack;
 static bool accepting, forging; /* the chain in requests */
 static int end_code;
-static int senders_ended, located;
+static int senders_ended, sources, located;
 static struct ship_located answer;
 
 static void
@@ -66,6 +66,13 @@ on_sender_end(void *arg, struct ship_sender *s, int code)
         sender = NULL;
 }
 
+static void
+on_source_end(void *arg)
+{
+    (void)arg;
+    sources--;
+}
+
 static int
 primary_message(void *arg, struct link *l, const struct ship_header *h, struct slice body)
 {
@@ -86,7 +93,8 @@ primary_message(void *arg, struct link *l, const struct ship_header *h, struct s
         struct ship_copy_begin begin;
 
         must(ship_copy_begin_decode(body, &begin));
-        source = ship_base_source_start(engines[0], sched, jobs, l, &begin);
+        sources++;
+        source = ship_base_source_start(engines[0], sched, jobs, l, &begin, on_source_end, NULL);
         return 0;
     }
     if (h->type == SHIP_FILE_GET)
@@ -646,6 +654,8 @@ drive(void *arg)
     redo_unpin(engine_redo(engines[0]), &absent);
     link_hub_free(hubs[1]);
     link_hub_free(hubs[0]);
+    while (sources > 0) /* before the engine closes */
+        fiber_sleep_us(1000);
     while (sched_fiber_count(sched) > 1)
         fiber_sleep_us(1000);
     sched_stop(sched);
