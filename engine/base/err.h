@@ -72,6 +72,7 @@
     X(INVALID_DATETIME, "22007")                                                                   \
     X(INVALID_PARAMETER_VALUE, "22023")                                                            \
     X(INVALID_ROW_COUNT_LIMIT, "2201W")                                                            \
+    X(INVALID_ROW_COUNT_OFFSET, "2201X")                                                           \
     X(INVALID_TEXT, "22P02") /* input syntax for a type */                                         \
     X(INVALID_BINARY, "22P03")                                                                     \
     X(BAD_COPY_FILE, "22P04")                                                                      \

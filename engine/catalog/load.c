@@ -201,33 +201,63 @@ load_fk(struct loader *l, const struct datum *row, struct cat_fk *fk)
     return rc;
 }
 
-enum { CONSTRAINTS_MAX = 256 };
+/* Twice the room, when the list is full. */
+static void *
+list_room(struct loader *l, const void *list, uint32_t count, uint32_t *cap, size_t size)
+{
+    void *more;
+
+    if (count < *cap)
+        return NULL;
+    *cap = *cap == 0 ? 4 : 2 * *cap;
+    more = arena_alloc(l->arena, *cap * size);
+    if (count > 0)
+        memcpy(more, list, count * size);
+    return more;
+}
+
+static int
+add_fk(struct loader *l, const struct datum *row, struct cat_fk **fks, uint32_t *count,
+       uint32_t *cap)
+{
+    struct cat_fk *more = list_room(l, *fks, *count, cap, sizeof *more);
+
+    if (more != NULL)
+        *fks = more;
+    return load_fk(l, row, &(*fks)[(*count)++]);
+}
+
+static void
+add_check(struct loader *l, const struct datum *row, uint32_t *cap)
+{
+    struct cat_table *t = l->table;
+    struct cat_check *more = list_room(l, t->checks, t->check_count, cap, sizeof *more);
+
+    if (more != NULL)
+        t->checks = more;
+    t->checks[t->check_count++] = (struct cat_check){
+        (oid_t)row[CON_OID].i,
+        text_of(l->arena, &row[CON_NAME]),
+        text_of(l->arena, &row[CON_BIN]),
+    };
+}
 
 /* by_ref: the foreign keys of others to this table; else this table's own constraints. */
 static int
 load_constraints(struct loader *l, bool by_ref)
 {
     struct cat_table *t = l->table;
-    struct cat_fk *fks = ARENA_ARRAY(l->arena, struct cat_fk, CONSTRAINTS_MAX);
-    uint32_t fk_count = 0;
+    struct cat_fk *fks = NULL;
+    uint32_t fk_count = 0, fk_cap = 0, check_cap = 0;
     struct datum row[CON_COUNT];
     struct sys_scan s;
     int rc = open_scan(l, &s, SYS_CONSTRAINT, by_ref ? 1 : 0, t->oid);
 
-    if (!by_ref)
-        t->checks = ARENA_ARRAY(l->arena, struct cat_check, CONSTRAINTS_MAX);
     while (rc == 0 && (rc = sys_scan_next(&s, row)) == 0) {
-        if (fk_count == CONSTRAINTS_MAX || t->check_count == CONSTRAINTS_MAX)
-            rc = DIAG(ERR_LIMIT, "table \"%s\" has more than %d constraints", t->name,
-                      CONSTRAINTS_MAX);
-        else if (row[CON_TYPE].i == 'f')
-            rc = load_fk(l, row, &fks[fk_count++]);
+        if (row[CON_TYPE].i == 'f')
+            rc = add_fk(l, row, &fks, &fk_count, &fk_cap);
         else if (row[CON_TYPE].i == 'c')
-            t->checks[t->check_count++] = (struct cat_check){
-                (oid_t)row[CON_OID].i,
-                text_of(l->arena, &row[CON_NAME]),
-                text_of(l->arena, &row[CON_BIN]),
-            };
+            add_check(l, row, &check_cap);
         for (uint32_t i = 0; i < t->index_count && !by_ref; i++)
             if (t->indexes[i].oid == (oid_t)row[CON_INDID].i && row[CON_TYPE].i != 'f')
                 t->indexes[i].is_constraint = true;

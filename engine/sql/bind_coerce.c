@@ -420,6 +420,9 @@ bind_type_name(struct binder *b, const struct ast_type_name *t, struct sql_type 
         if (t->schema != NULL && !ours)
             return bind_error(b, ERR_UNDEFINED_OBJECT, t->node.at, "type \"%s.%s\" does not exist",
                               t->schema, t->name);
+        if (strcmp(t->name, "timetz") == 0)
+            return bind_error(b, ERR_NOT_SUPPORTED, t->node.at,
+                              "type time with time zone is not supported");
         return bind_error(b, ERR_UNDEFINED_OBJECT, t->node.at, "type \"%s\" does not exist",
                           t->is_serial ? "serial" : t->name);
     }

@@ -93,6 +93,12 @@ bind_cast(struct binder *b, const struct ast_cast *c, struct expr **out)
     struct sql_type type;
     int rc = bind_type_name(b, c->type, &type);
 
+    /* only the cast tells of what type an empty array is */
+    if (rc == 0 && c->arg->kind == AST_ARRAY && type_is_array(type_get(type.oid)) &&
+        ast_count(AST_CONST(ast_array, c->arg)->items) == 0) {
+        *out = expr_with_args(b->arena, EXPR_ARRAY, type, c->arg->at, 0);
+        return 0;
+    }
     if (rc == 0)
         rc = bind_expr(b, c->arg, out);
     return rc != 0 ? rc : bind_coerce(b, out, type, CAST_EXPLICIT, c->node.at);

@@ -147,6 +147,25 @@ agg_order(struct binder *b, const struct ast_func *f, struct expr *e)
     return rc;
 }
 
+/* What DISTINCT has made one is in no other order than that of what it compared. */
+static int
+agg_order_is_distinct(struct binder *b, const struct expr *e)
+{
+    for (int32_t i = 0; i < e->u.agg.order_count; i++) {
+        const struct expr *key = e->u.agg.order[i].value;
+        bool found = false;
+
+        for (int32_t k = 0; k < e->arg_count && !found; k++)
+            found = expr_equal(e->args[k], key) ||
+                    (e->args[k]->kind == EXPR_RELABEL && expr_equal(e->args[k]->args[0], key));
+        if (!found)
+            return bind_error(b, ERR_INVALID_COLUMN_REFERENCE, expr_place(key),
+                              "in an aggregate with DISTINCT, ORDER BY expressions must appear in "
+                              "argument list");
+    }
+    return 0;
+}
+
 /* The arguments have been bound with agg_depth raised. */
 static int
 bind_agg(struct binder *b, const struct ast_func *f, const struct func_match *m, struct expr **args,
@@ -167,6 +186,8 @@ bind_agg(struct binder *b, const struct ast_func *f, const struct func_match *m,
         rc = bind_error(b, ERR_GROUPING, nested, "aggregate function calls cannot be nested");
     if (rc == 0)
         rc = agg_order(b, f, e);
+    if (rc == 0 && f->distinct)
+        rc = agg_order_is_distinct(b, e);
     if (rc == 0 && f->filter != NULL)
         rc = bind_condition(b, f->filter, CLAUSE_FILTER, "FILTER", &e->u.agg.filter);
     b->scope->agg_depth--;

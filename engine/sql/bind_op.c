@@ -176,15 +176,15 @@ bind_like(struct binder *b, const struct ast_like *l, struct expr **out)
     bool similar = l->like == AST_LIKE_SIMILAR;
     struct expr *arg, *args[2] = { NULL, NULL };
     int32_t count = l->escape == NULL ? 1 : 2;
-    int rc = bind_expr(b, l->arg, &arg);
+    int rc = similar ? bind_error(b, ERR_NOT_SUPPORTED, l->node.at, "SIMILAR TO is not supported")
+                     : bind_expr(b, l->arg, &arg);
 
     if (rc == 0)
         rc = bind_expr(b, l->pattern, &args[0]);
     if (rc == 0 && l->escape != NULL)
         rc = bind_expr(b, l->escape, &args[1]);
-    if (rc == 0 && (similar || l->escape != NULL))
-        rc = bind_call(b, similar ? "similar_to_escape" : "like_escape", args, count, l->node.at,
-                       &args[0]);
+    if (rc == 0 && l->escape != NULL)
+        rc = bind_call(b, "like_escape", args, count, l->node.at, &args[0]);
     return rc != 0
                ? rc
                : bind_operator(b, NULL, ops[l->like][l->negated], arg, args[0], l->node.at, out);

@@ -129,8 +129,14 @@ copy_options_read(struct arena *a, const struct ast_list *options, bool is_from,
     int rc = 0;
 
     *out = (struct copy_options){ .csv = false };
-    for (int32_t i = 0; i < ast_count(options) && rc == 0; i++)
-        rc = read_option(a, AST_CONST(ast_option, options->item[i]), is_from, out, &said);
+    for (int32_t i = 0; i < ast_count(options) && rc == 0; i++) {
+        const struct ast_option *o = AST_CONST(ast_option, options->item[i]);
+
+        for (int32_t k = 0; k < i; k++)
+            if (strcmp(AST_CONST(ast_option, options->item[k])->name, o->name) == 0)
+                return DIAG(ERR_SYNTAX, "conflicting or redundant options");
+        rc = read_option(a, o, is_from, out, &said);
+    }
     if (rc != 0)
         return rc;
     out->delimiter = out->csv ? ',' : '\t';
@@ -206,6 +212,8 @@ copy_mark(struct copy_run *c, const struct ast_list *names, const char *what, bo
 
         while (k < c->column_count && strcmp(c->names[k], name) != 0)
             k++;
+        if (k == c->column_count && ast_count(c->ast->columns) == 0)
+            return DIAG(ERR_UNDEFINED_COLUMN, "column \"%s\" does not exist", name);
         if (k == c->column_count)
             return DIAG(ERR_INVALID_COLUMN_REFERENCE, "%s column \"%s\" not referenced by COPY",
                         what, name);

@@ -184,13 +184,12 @@ drop_one_dependent(struct ddl_run *d, const struct cat_table *t, uint32_t column
     *more = true;
     for (uint32_t i = 0; i < t->index_count; i++) {
         const struct cat_index *ix = &t->indexes[i];
-        int rc;
 
         if (!index_has(ix, column))
             continue;
-        rc = ddl_drop_references(d, t, ix->oid, cascade, what);
-        if (rc != 0)
-            return rc;
+        for (uint32_t k = 0; k < t->ref_count; k++)
+            if (t->refs[k].ref_index_oid == ix->oid)
+                return ddl_drop_references(d, t, ix->oid, cascade, what);
         if (ix->is_constraint || ix->primary)
             return ddl_drop_named_constraint(d, t, arena_strdup(d->arena, ix->name), false, true);
         return ddl_drop_index(d->catalog, d->txn, t, ix);
@@ -312,6 +311,23 @@ refuse_in_fk(const struct cat_table *t, uint32_t column)
     return 0;
 }
 
+/* The checks must be able to do with the new type, and hold for the new values. */
+static int
+checks_hold(struct ddl_run *d, oid_t table)
+{
+    struct sql_type boolean = { TYPE_BOOL, -1 };
+    const struct cat_table *t;
+    struct expr *e;
+    int rc = ddl_again(d, table, &t);
+
+    for (uint32_t i = 0; rc == 0 && i < t->check_count; i++) {
+        rc = ddl_bind_text(d, t->checks[i].text, t, "check constraints", boolean, "check", &e);
+        if (rc == 0)
+            rc = ddl_verify_check(d, t, e, t->checks[i].name);
+    }
+    return rc;
+}
+
 static int
 run_type(struct ddl_run *d, const struct cat_table *t, const struct ast_alter_cmd *a)
 {
@@ -319,6 +335,7 @@ run_type(struct ddl_run *d, const struct cat_table *t, const struct ast_alter_cm
     struct ddl_column *columns;
     struct sql_type type;
     struct expr *value, *ignored;
+    oid_t table = t->oid;
     uint32_t column;
     int rc = ddl_need_column(t, a->name, &column);
 
@@ -348,7 +365,8 @@ run_type(struct ddl_run *d, const struct cat_table *t, const struct ast_alter_cm
     r.columns = columns;
     r.value = value;
     r.column = column;
-    return ddl_rewrite(d, t, &r);
+    rc = ddl_rewrite(d, t, &r);
+    return rc != 0 ? rc : checks_hold(d, table);
 }
 
 static int

@@ -228,9 +228,9 @@ check_cb(void *arg, struct slice key, const struct datum *values)
     return rc;
 }
 
-static int
-verify_check(struct ddl_run *d, const struct cat_table *t, const struct expr *check,
-             const char *name)
+int
+ddl_verify_check(struct ddl_run *d, const struct cat_table *t, const struct expr *check,
+                 const char *name)
 {
     struct check_walk w = { .d = d, .check = check };
     int rc;
@@ -265,7 +265,7 @@ add_check(struct ddl_run *d, const struct cat_table *t, const struct ast_constra
         rc = refuse_taken(t, name);
     }
     if (rc == 0)
-        rc = verify_check(d, t, check, name);
+        rc = ddl_verify_check(d, t, check, name);
     return rc != 0 ? rc : ddl_add_check(d->catalog, d->txn, t, name, text);
 }
 

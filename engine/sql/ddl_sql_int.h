@@ -120,6 +120,9 @@ int ddl_drop_references(struct ddl_run *d, const struct cat_table *t, oid_t inde
 /* Rows without a null in the column, or 23502. */
 MUST_CHECK
 int ddl_verify_not_null(struct ddl_run *d, const struct cat_table *t, uint32_t column);
+MUST_CHECK
+int ddl_verify_check(struct ddl_run *d, const struct cat_table *t, const struct expr *check,
+                     const char *name);
 
 /* ---- ddl_rewrite.c --------------------------------------------------------------------------- */
 

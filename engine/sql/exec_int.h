@@ -38,7 +38,8 @@ struct exec_node {
 struct subplan_state {
     struct exec_node *root; /* NULL: not opened yet */
     bool has_result;        /* kept result of one without binds */
-    struct datum scalar;
+    struct datum scalar;    /* of ARRAY too, once it was made */
+    bool has_array;
     bool exists;
     struct row_store *rows; /* of ANY, ALL, ARRAY */
     struct row_table *set;  /* of a hashed ANY: those without nulls */

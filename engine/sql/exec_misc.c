@@ -256,7 +256,7 @@ struct limit {
 };
 
 static int
-limit_value(struct exec_node *n, struct expr *e, const char *what, uint64_t none, uint64_t *out)
+limit_value(struct exec_node *n, struct expr *e, bool offset, uint64_t none, uint64_t *out)
 {
     struct datum d;
     int rc;
@@ -268,7 +268,8 @@ limit_value(struct exec_node *n, struct expr *e, const char *what, uint64_t none
     if (rc != 0 || d.is_null)
         return rc;
     if (d.i < 0)
-        return DIAG(ERR_INVALID_ROW_COUNT_LIMIT, "%s must not be negative", what);
+        return offset ? DIAG(ERR_INVALID_ROW_COUNT_OFFSET, "OFFSET must not be negative")
+                      : DIAG(ERR_INVALID_ROW_COUNT_LIMIT, "LIMIT must not be negative");
     *out = (uint64_t)d.i;
     return 0;
 }
@@ -282,9 +283,9 @@ limit_start(struct exec_node *n, struct limit *s)
     int rc = p->gate == NULL ? 0 : eval_pass(&v, p->gate, &open);
 
     if (rc == 0)
-        rc = limit_value(n, p->limit, "LIMIT", UINT64_MAX, &s->left);
+        rc = limit_value(n, p->limit, false, UINT64_MAX, &s->left);
     if (rc == 0)
-        rc = limit_value(n, p->offset, "OFFSET", 0, &s->skip);
+        rc = limit_value(n, p->offset, true, 0, &s->skip);
     if (!open)
         s->left = 0;
     s->started = true;

@@ -270,9 +270,9 @@ any_or_all(const struct eval *v, const struct expr *e, const struct subplan_stat
     return 0;
 }
 
+/* Kept where the rows are. */
 static int
-array_of(const struct eval *v, const struct expr *e, const struct subplan_state *s,
-         struct datum *out)
+array_of(const struct eval *v, const struct expr *e, struct subplan_state *s, struct datum *out)
 {
     oid_t type = type_get(e->type.oid)->elem_oid;
     enum type_rep rep = (enum type_rep)type_get(type)->rep;
@@ -292,7 +292,9 @@ array_of(const struct eval *v, const struct expr *e, const struct subplan_state 
     }
     row_reader_fini(&r);
     if (rc == ERR_END) {
-        *out = array_make(v->arena, type, elems, (uint32_t)count, 1);
+        *out = array_make(s->has_result ? &v->x->arena : v->arena, type, elems, (uint32_t)count, 1);
+        s->has_array = s->has_result;
+        s->scalar = *out;
         rc = 0;
     }
     return rc;
@@ -321,7 +323,8 @@ eval_subplan(const struct eval *v, const struct expr *e, struct datum *out)
     case SUBPLAN_ALL:
         return any_or_all(v, e, s, out);
     case SUBPLAN_ARRAY:
-        return array_of(v, e, s, out);
+        *out = s->scalar;
+        return s->has_array ? 0 : array_of(v, e, s, out);
     }
     UNREACHABLE();
 }

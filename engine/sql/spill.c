@@ -168,7 +168,7 @@ space_take(struct spill_space *s, uint64_t bytes)
     }
     atomic_fetch_sub(&s->used, bytes);
     return DIAG(ERR_CONFIGURATION_LIMIT,
-                "temporary file size exceeds temp_file_limit (%" PRIu64 "kB)", s->limit >> 10);
+                "temporary file size exceeds sql.temp_size (%" PRIu64 "kB)", s->limit >> 10);
 }
 
 /* ---- files -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,6 +186,57 @@ START_TEST(test_index_columns)
 }
 END_TEST
 
+/* What a table has is asked of a column's new type too. */
+START_TEST(test_checks_of_a_new_type)
+{
+    RUN("CREATE TABLE t (a int CHECK (a < 5), b numeric CHECK (b <> 2))");
+    RUN("INSERT INTO t VALUES (1, 1.6)");
+    fails("ALTER TABLE t ALTER a TYPE text", "42883");
+    fails("ALTER TABLE t ALTER b TYPE int", "23514");
+    RUN("INSERT INTO t VALUES (2, 1.4)");
+    RUN("ALTER TABLE t ALTER a TYPE bigint");
+    fails("INSERT INTO t VALUES (5, 1)", "23514");
+    ROWS("SELECT * FROM t ORDER BY a", "1|1.6;2|1.4");
+}
+END_TEST
+
+/* However many constraints a table has, it can be read, changed and dropped. */
+START_TEST(test_many_constraints)
+{
+    char text[200];
+
+    RUN("CREATE TABLE t (a int PRIMARY KEY)");
+    RUN("BEGIN");
+    for (int i = 0; i < 300; i++) {
+        snprintf(text, sizeof text, "ALTER TABLE t ADD CHECK (a <> %d)", i + 1000);
+        RUN(text);
+    }
+    RUN("CREATE TABLE r (a int)");
+    for (int i = 0; i < 260; i++) {
+        snprintf(text, sizeof text, "ALTER TABLE r ADD CONSTRAINT r%d FOREIGN KEY (a) REFERENCES t",
+                 i);
+        RUN(text);
+    }
+    RUN("COMMIT");
+    RUN("INSERT INTO t VALUES (1)");
+    fails("INSERT INTO t VALUES (1299)", "23514");
+    ROWS("SELECT * FROM t", "1");
+    RUN("DROP TABLE t CASCADE");
+}
+END_TEST
+
+/* The key of a table that refers to itself goes with what refers to it. */
+START_TEST(test_own_key_dropped)
+{
+    RUN("CREATE TABLE t (e int PRIMARY KEY, g int REFERENCES t (e), h int)");
+    RUN("INSERT INTO t VALUES (1, 1, 5)");
+    fails("ALTER TABLE t DROP COLUMN e", "2BP01");
+    RUN("ALTER TABLE t DROP COLUMN e CASCADE");
+    RUN("INSERT INTO t VALUES (7, 5)");
+    ROWS("SELECT * FROM t ORDER BY g", "1|5;7|5");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -203,6 +255,9 @@ main(void)
     tcase_add_test(t, test_actions);
     tcase_add_test(t, test_cascades_that_meet);
     tcase_add_test(t, test_index_columns);
+    tcase_add_test(t, test_checks_of_a_new_type);
+    tcase_add_test(t, test_many_constraints);
+    tcase_add_test(t, test_own_key_dropped);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);

@@ -58,6 +58,13 @@ START_TEST(test_select)
          "T ?column?\nD 1\nC SELECT 1\nERROR 42703 column \"x\" does not exist\n");
     FAILS(a, "SELECT $1", "42P02");
     FAILS(a, "SELEC 1", "42601");
+    FAILS(a, "SELECT 1 LIMIT -1", "2201W");
+    FAILS(a, "SELECT 1 OFFSET -1", "2201X");
+    ROWS(a,
+         "SELECT g FROM generate_series(1, 5) g WHERE g = ANY (ARRAY(SELECT 2 * h FROM "
+         "generate_series(1, 9) h))",
+         "2;4");
+    ROWS(a, "SELECT ARRAY[]::int[], 1 = ANY (ARRAY[]::int[])", "{}|f");
 }
 END_TEST
 
@@ -66,6 +73,9 @@ START_TEST(test_table)
     SAID(a, "CREATE TABLE t (id int PRIMARY KEY, v text)", "C CREATE TABLE\n");
     SAID(a, "INSERT INTO t VALUES (1, 'one'), (2, 'two')", "C INSERT 0 2\n");
     ROWS(b, "SELECT * FROM t ORDER BY id", "1|one;2|two");
+    FAILS(a, "COPY t FROM STDIN (FORMAT csv, FORMAT text)", "42601");
+    FAILS(a, "COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (zz))", "42703");
+    FAILS(a, "COPY t (v) TO STDOUT (FORMAT csv, FORCE_QUOTE (id))", "42P10");
     SAID(a, "UPDATE t SET v = 'zwei' WHERE id = 2", "C UPDATE 1\n");
     ROWS(b, "SELECT v FROM t WHERE id = 2", "zwei");
     SAID(a, "DELETE FROM t WHERE id = 1 RETURNING v", "T v\nD one\nC DELETE 1\n");

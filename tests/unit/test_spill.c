@@ -188,7 +188,7 @@ START_TEST(test_explain_says_what_spilled)
 }
 END_TEST
 
-/* The cap on temporary files: 53400, as temp_file_limit. */
+/* The cap on temporary files: 53400. */
 START_TEST(test_limit)
 {
     const char *said;
@@ -205,7 +205,7 @@ START_TEST(test_limit)
         ck_assert_uint_eq(in_use(&rig), 0);
     }
     said = rig_rows(&client, queries[0]);
-    ck_assert_msg(strstr(said, "ERROR 53400 temporary file size exceeds temp_file_limit (2kB)") !=
+    ck_assert_msg(strstr(said, "ERROR 53400 temporary file size exceeds sql.temp_size (2kB)") !=
                       NULL,
                   "%.300s", said);
     ck_assert_str_eq(rig_rows(&client, "SELECT 1"), "1");
