@@ -282,8 +282,10 @@ copy_send(struct ship_base_copy *c, enum ship_type type, struct writer *w)
 {
     int rc = wr_finish(w);
 
-    if (rc == 0)
-        rc = c->down ? ERR_STOPPED : link_send_wait(c->o.link, type, wr_view(w));
+    if (rc == 0 && c->down)
+        rc = DIAG(ERR_STOPPED, "the link with the source of the base copy ended");
+    else if (rc == 0)
+        rc = link_send_wait(c->o.link, type, wr_view(w));
     wr_fini(w);
     return rc;
 }
