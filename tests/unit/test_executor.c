@@ -363,6 +363,17 @@ START_TEST(test_rescans_take_no_memory)
 }
 END_TEST
 
+/* One that does not depend on the row is made once. */
+START_TEST(test_arrays_of_subqueries)
+{
+    gives("1000|1000", "SELECT count(a), count(x = ANY (a)) FROM"
+                       " (SELECT ARRAY(SELECT g FROM generate_series(1, 20000) g) a, x"
+                       " FROM generate_series(1, 1000) x OFFSET 0) s");
+    gives("{1};{1,2};{1,2,3}", "SELECT ARRAY(SELECT g FROM generate_series(1, x) g)"
+                               " FROM generate_series(1, 3) x");
+}
+END_TEST
+
 /* IN as an expression: the same by hash, once there are many rows. */
 START_TEST(test_in_by_hash)
 {
@@ -427,6 +438,7 @@ main(void)
     tcase_add_checked_fixture(t, setup_small, teardown);
     tcase_set_timeout(t, 300);
     tcase_add_test(t, test_rescans_take_no_memory);
+    tcase_add_test(t, test_arrays_of_subqueries);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);
