@@ -90,6 +90,27 @@ index_behind(const struct cat_fk *fk, const struct cat_table *ref)
 /* ---- is there such a row?
  * ----------------------------------------------------------------------- */
 
+/* Under REPEATABLE READ the newest state of a key is refused where the snapshot shows another one
+ * (rc). A reference may rest on a key that both have, whatever else of the row has changed; what
+ * only came after the snapshot is not there. */
+static int
+settle_changed(const struct write_target *w, tree_id_t tree, struct slice key, int rc,
+               struct txn_row *row)
+{
+    struct slice shown;
+    int get_rc;
+
+    if (rc != ERR_SERIALIZATION_FAILURE)
+        return rc;
+    get_rc = txn_get(w->ctx->txn, tree, key, NULL, &shown);
+    if (get_rc != 0 && get_rc != ERR_NOT_FOUND)
+        return get_rc;
+    if (get_rc == 0 && !row->found)
+        return rc;
+    row->found = get_rc == 0;
+    return 0;
+}
+
 /* The row behind an entry of a unique index may have changed before it could be held. *found false
  * with ERR_AGAIN: look at the entry again. */
 static int
@@ -98,8 +119,11 @@ hold_row(const struct write_target *w, const struct cat_fk *fk, const struct cat
 {
     struct datum *values;
     struct txn_row row;
-    int rc = txn_lock_row(w->ctx->txn, ref->tree, key, ROW_KEY_SHARE, LOCK_WAIT, &row);
+    int lock_rc = txn_lock_row(w->ctx->txn, ref->tree, key, ROW_KEY_SHARE, LOCK_WAIT, &row);
+    int rc = settle_changed(w, ref->tree, key, lock_rc, &row);
 
+    if (through_entry && rc == 0 && lock_rc != 0 && !row.found)
+        return lock_rc; /* the snapshot has another row behind the entry */
     *found = rc == 0 && row.found;
     if (!through_entry || rc != 0)
         return rc;
@@ -136,6 +160,7 @@ hold_referenced(const struct write_target *w, const struct cat_fk *fk, const str
         rc = hold_row(w, fk, ref, wanted, wr_view(&entry), false, found);
     while (rc == 0 && !ix->primary) {
         rc = txn_read_newest(w->ctx->txn, ix->tree, wr_view(&entry), LOCK_WAIT, &row);
+        rc = settle_changed(w, ix->tree, wr_view(&entry), rc, &row);
         if (rc != 0 || !row.found)
             break;
         key = slice(arena_memdup(w->arena, row.value.data, row.value.size), row.value.size);
