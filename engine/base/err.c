@@ -82,6 +82,17 @@ diag_hint(const char *fmt, ...)
 }
 
 void
+diag_where(const char *fmt, ...)
+{
+    struct diag *d = diag_self();
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(d->where, sizeof d->where, fmt, ap);
+    va_end(ap);
+}
+
+void
 diag_position(int32_t position)
 {
     diag_self()->position = position;

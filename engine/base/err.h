@@ -148,6 +148,7 @@ struct diag {
     char message[400];
     char detail[400];
     char hint[240];
+    char where[240]; /* error field W: in which line of the input, say */
     char schema[64], table[64], column[64], constraint[64]; /* error fields s t c n */
     int32_t position; /* 1-based character offset in the query, 0 = none */
     int os_errno;
@@ -173,6 +174,7 @@ void diag_hint(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void diag_position(int32_t position);
 void diag_object(const char *schema, const char *table, const char *column,
                  const char *constraint); /* NULL leaves a field as it is */
+void diag_where(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Puts "context: " before the message: for callers that know what was being done. */
 void diag_context(const char *fmt, ...) PRINTF_LIKE(1, 2);
 

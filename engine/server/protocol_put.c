@@ -208,6 +208,7 @@ proto_put_error(struct writer *w, uint8_t type, const char *severity, const stru
     put_field(w, 'M', d->message[0] != '\0' ? d->message : "missing error text");
     put_field(w, 'D', d->detail);
     put_field(w, 'H', d->hint);
+    put_field(w, 'W', d->where);
     put_field(w, 'P', position);
     put_field(w, 's', d->schema);
     put_field(w, 't', d->table);

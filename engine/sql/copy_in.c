@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
+#include "engine/base/utf8.h"
 #include "engine/sql/copy_int.h"
 
 /* A statement holds what it has read; so that it does not grow with the number of rows it ends and
@@ -75,17 +76,22 @@ close_statement(struct copy_in *in)
     in->open = false;
 }
 
-/* Says where it happened. */
+/* Says where it happened; text: what was read there, {NULL, 0}: that is not shown. */
 static int
-at_line(struct copy_in *in, int rc, const char *column)
+at_line(struct copy_in *in, int rc, const char *column, struct slice text)
 {
-    if (diag_last()->detail[0] == '\0') {
-        if (column != NULL)
-            diag_detail("COPY %s, line %" PRIu64 ", column %s.", in->c->ast->relation->name,
-                        in->reader.line, column);
-        else
-            diag_detail("COPY %s, line %" PRIu64 ".", in->c->ast->relation->name, in->reader.line);
-    }
+    struct arena *a = &in->c->s->message;
+    const char *name = in->c->ast->relation->name;
+    size_t size = text.size <= 100 ? text.size : utf8_valid_prefix(text.data, 100);
+    const char *shown = text.data == NULL
+                            ? ""
+                            : arena_printf(a, ": \"%.*s%s\"", (int)size, (const char *)text.data,
+                                           size < text.size ? "..." : "");
+
+    if (column != NULL)
+        diag_where("COPY %s, line %" PRIu64 ", column %s%s", name, in->reader.line, column, shown);
+    else
+        diag_where("COPY %s, line %" PRIu64 "%s", name, in->reader.line, shown);
     return rc;
 }
 
@@ -106,7 +112,7 @@ read_value(struct copy_in *in, uint32_t i)
         return 0;
     }
     rc = type_in(c->types[i], &c->s->types, &in->row, f->value, c->typmods[i], &in->params[i]);
-    return rc == 0 ? 0 : at_line(in, rc, c->names[i]);
+    return rc == 0 ? 0 : at_line(in, rc, c->names[i], f->value);
 }
 
 static int
@@ -120,21 +126,23 @@ insert_record(struct copy_in *in, struct slice record)
     arena_reset(&in->row);
     rc = copy_split(&c->options, &in->row, record, c->column_count, in->fields, &count);
     if (rc != 0)
-        return at_line(in, rc, NULL);
+        return at_line(in, rc, NULL, record);
     if (c->column_count == 0)
         count = record.size == 0 ? 0 : 1;
     if (count > c->column_count)
-        return at_line(in, DIAG(ERR_BAD_COPY_FILE, "extra data after last expected column"), NULL);
+        return at_line(in, DIAG(ERR_BAD_COPY_FILE, "extra data after last expected column"), NULL,
+                       record);
     if (count < c->column_count)
-        return at_line(
-            in, DIAG(ERR_BAD_COPY_FILE, "missing data for column \"%s\"", c->names[count]), NULL);
+        return at_line(in,
+                       DIAG(ERR_BAD_COPY_FILE, "missing data for column \"%s\"", c->names[count]),
+                       NULL, record);
     for (uint32_t i = 0; i < count && rc == 0; i++)
         rc = read_value(in, i);
     if (rc == 0) {
         arena_reset(&c->s->scratch);
         rc = exec_run(in->plan->plan, &in->ctx, NULL, NULL, 0, &affected);
         if (rc != 0)
-            rc = at_line(in, rc, NULL);
+            rc = at_line(in, rc, NULL, rc == ERR_UNIQUE_VIOLATION ? slice(NULL, 0) : record);
     }
     if (rc == 0 && ++in->rows % COPY_ROWS_PER_STATEMENT == 0) {
         close_statement(in);

@@ -25,7 +25,8 @@ run_declare(struct sql_session *s, const struct ast_declare_cursor *a, struct sl
     int rc = check_declare(s, a);
 
     if (rc == 0)
-        rc = sess_statement_make(s, slice_str(""), query, NULL, 0, &st);
+        rc = sess_error_within(sess_statement_make(s, slice_str(""), query, NULL, 0, &st), text,
+                               a->query_at);
     if (rc != 0)
         return rc;
     if (st->param_count > 0)

@@ -338,6 +338,10 @@ bool sess_kind_is_planned(enum ast_kind kind);
 MUST_CHECK
 int sess_statement_make(struct sql_session *s, struct slice name, struct slice text,
                         const uint32_t *types, int32_t type_count, struct statement **out);
+/* The place of an error in the part of the text that begins there becomes that in the whole text.
+ */
+MUST_CHECK
+int sess_error_within(int rc, struct slice text, int32_t at);
 MUST_CHECK
 int sess_statement_add(struct sql_session *s, struct statement *st);
 struct statement *sess_statement_find(struct sql_session *s, struct slice name);

@@ -258,6 +258,16 @@ sess_statement_open(struct sql_session *s, struct statement *st)
 /* ---- PREPARE, EXECUTE, DEALLOCATE -------------------------------------------------------------
  */
 
+int
+sess_error_within(int rc, struct slice text, int32_t at)
+{
+    int32_t position = diag_last()->position;
+
+    if (rc != 0 && position > 0)
+        diag_position(position + sql_position(text, at) - 1);
+    return rc;
+}
+
 static int
 run_prepare(struct sql_session *s, const struct ast_prepare *a, struct slice text)
 {
@@ -277,7 +287,8 @@ run_prepare(struct sql_session *s, const struct ast_prepare *a, struct slice tex
         types[i] = type.oid;
     }
     if (rc == 0)
-        rc = sess_statement_make(s, slice_str(a->name), body, types, count, &st);
+        rc = sess_error_within(sess_statement_make(s, slice_str(a->name), body, types, count, &st),
+                               text, a->statement_at);
     if (rc != 0)
         return rc;
     st->from_sql = true;

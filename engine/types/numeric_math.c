@@ -79,17 +79,28 @@ num_halve(struct arena *a, struct num *n, int rscale)
 
 /* ---- square root --------------------------------------------------------------------------- */
 
-/* Newton's method: the error at least halves its exponent per step, so the number of steps is
- * small and fixed by the scale. x > 0. */
-static void
-num_sqrt(struct arena *a, const struct num *x, int rscale, struct num *out)
+/* The first digits alone, as many as `decimals` need. */
+static struct num
+num_leading_part(const struct num *n, int decimals)
 {
-    /* Enough to tell a root from a half: twice the digits before the point. */
-    int local = rscale + 12 + (x->weight > 0 ? 2 * x->weight + 2 : 0), p;
+    struct num part = *n;
+
+    num_strip(&part);
+    if (part.count > decimals / DEC_DIGITS + 2)
+        part.count = decimals / DEC_DIGITS + 2;
+    return part;
+}
+
+/* Newton's method: the digits that are right double per step, and no step works with more of them
+ * than it can make right. To `want` digits in all, and no further than rscale after the point.
+ * x > 0. */
+static void
+num_root(struct arena *a, const struct num *x, int want, int rscale, struct num *out)
+{
+    int p;
     double f = num_leading(x, &p);
     struct num r, q;
     char buf[64];
-    int digits = 14;
 
     if (p % 2 != 0) {
         f *= 10;
@@ -97,15 +108,26 @@ num_sqrt(struct arena *a, const struct num *x, int rscale, struct num *out)
     }
     snprintf(buf, sizeof buf, "%.15ge%d", sqrt(f), p / 2);
     num_set_str(a, buf, &r);
-    /* Digits before the point count too. */
-    for (int want = local + (x->weight > 0 ? x->weight * 2 + 4 : 4) + 8; digits < 2 * want;
-         digits *= 2) {
-        num_div(a, x, &r, local, true, &q);
+    for (int right = 13; right < want; right *= 2) {
+        int scale = clamp_int(2 * right + 10 - p / 2, 0, rscale);
+        struct num part = num_leading_part(x, 2 * right + 20);
+
+        num_div(a, &part, &r, scale, true, &q);
         num_add(a, &r, &q, &r);
-        num_halve(a, &r, local);
+        num_halve(a, &r, scale + 1);
+        r = num_leading_part(&r, 2 * right + 20);
     }
-    num_round(a, &r, rscale);
     *out = r;
+}
+
+static void
+num_sqrt(struct arena *a, const struct num *x, int rscale, struct num *out)
+{
+    /* Enough to tell a root from a half: twice the digits before the point. */
+    int before = x->weight > 0 ? 2 * x->weight + 2 : 0, local = rscale + before + 12;
+
+    num_root(a, x, local + before + 14, local, out);
+    num_round(a, out, rscale);
     out->dscale = rscale;
 }
 
@@ -246,8 +268,8 @@ num_ln(struct arena *a, const struct num *x_in, int rscale, struct num *out)
     /* A root of a tiny number needs its leading digits kept. */
     while (num_cmp(&x, &low) < 0 || num_cmp(&x, &high) > 0) {
         int extra = x.weight < 0 ? -x.weight * DEC_DIGITS / 2 : 0;
-        num_strip(&x);
-        num_sqrt(a, &x, local + 20 + extra, &x);
+        x = num_leading_part(&x, local + 30);
+        num_root(a, &x, local + 30, local + 20 + extra, &x);
         num_strip(&x);
         roots++;
     }

@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import datetime
 import decimal
+import io
 import os
 import struct
 import sys
@@ -106,6 +107,17 @@ def psql_copies(node):
          '1\tone\\ttab\n2\t\\N')
     same(node.psql('copy copied (b, a) to stdout with (format csv, force_quote *)').split('\n')[0],
          '"one\ttab","1"')
+    node.psql('create table counted (a int primary key, b int check (b > 0))')
+    for line, code, where in (('1\t2\n', '23505', 'COPY counted, line 2'),
+                              ('2\t0\n', '23514', 'COPY counted, line 2: "2\t0"'),
+                              ('2\tx\n', '22P02', 'COPY counted, line 2, column b: "x"'),
+                              ('2\n', '22P04', 'COPY counted, line 2: "2"')):
+        try:
+            node.connect().cursor().copy_expert('copy counted from stdin', io.StringIO('1\t1\n' + line))
+        except psycopg2.Error as error:
+            same((error.pgcode, error.diag.context), (code, where))
+            continue
+        raise AssertionError(f'{line}: no error, not {code}')
 
 
 # ---- pgbench -------------------------------------------------------------------------------------
@@ -182,6 +194,10 @@ def psycopg2_keeps_transactions(node):
     connection.rollback()
     error = refused(cursor, 'select a,\n nothing from kept', '42703')
     same(error.diag.statement_position, '12')
+    for before in ('prepare broken (int) as ', 'declare broken cursor for '):
+        connection.rollback()
+        error = refused(cursor, before + 'select nothing from kept', '42703')
+        same(error.diag.statement_position, str(len(before) + 8))
 
 
 def psycopg2_cancels(node):

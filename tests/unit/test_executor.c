@@ -418,6 +418,27 @@ START_TEST(test_series)
 }
 END_TEST
 
+/* A root is the nearest number with its digits; a logarithm of many digits is that of the first. */
+START_TEST(test_long_roots)
+{
+    gives(
+        "0",
+        "SELECT count(*) FROM (SELECT x, sqrt(x) AS r FROM generate_series(1, 120) g,"
+        " LATERAL (VALUES (repeat('9', g)), (repeat('9', g) || '.' || repeat('7', g)),"
+        " ('1' || repeat('0', g)), ('2' || repeat('0', g) || '1'),"
+        " ('0.' || repeat('0', g) || repeat('3', 9))) v (t), LATERAL (SELECT t::numeric AS x) n) q,"
+        " LATERAL (SELECT ('5e-' || scale(r) + 1)::numeric AS h) e"
+        " WHERE NOT ((r - h) * (r - h) <= x AND x <= (r + h) * (r + h))");
+    gives("0", "SELECT count(*) FROM generate_series(1, 3000, 37) g,"
+               " LATERAL (SELECT repeat('7', g)::numeric AS n) v WHERE sqrt(n * n) <> n");
+    gives("30000|t", "SELECT length(r::text), r * r < x AND x < (r + 1) * (r + 1) FROM"
+                     " (SELECT repeat('6', 60000)::numeric AS x, trunc(sqrt(repeat('6', "
+                     "60000)::numeric)) AS r) q");
+    gives("0", "SELECT count(*) FROM unnest(ARRAY[-5000, -90, -3, 2, 9, 400, 70000]) k"
+               " WHERE abs(ln(('1e' || k)::numeric) - k * 2.30258509299404568401799145468) > 1e-9");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -433,6 +454,7 @@ main(void)
     tcase_add_test(t, test_in_by_hash);
     tcase_add_test(t, test_first_rows);
     tcase_add_test(t, test_series);
+    tcase_add_test(t, test_long_roots);
     suite_add_tcase(s, t);
     t = tcase_create("little memory");
     tcase_add_checked_fixture(t, setup_small, teardown);
