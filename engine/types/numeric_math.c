@@ -120,13 +120,26 @@ num_root(struct arena *a, const struct num *x, int want, int rscale, struct num 
     *out = r;
 }
 
+/* A few digits more tell how to round, unless they are those of a half; a root is told from a half
+ * by twice the digits before the point. */
 static void
 num_sqrt(struct arena *a, const struct num *x, int rscale, struct num *out)
 {
-    /* Enough to tell a root from a half: twice the digits before the point. */
-    int before = x->weight > 0 ? 2 * x->weight + 2 : 0, local = rscale + before + 12;
+    int before = x->weight > 0 ? 2 * x->weight + 2 : 0, more = 12;
+    struct num error, low, high;
+    char buf[32];
 
-    num_root(a, x, local + before + 14, local, out);
+    num_root(a, x, before + rscale + more + 14, rscale + more, out);
+    snprintf(buf, sizeof buf, "1e-%d", rscale + more - 2);
+    num_set_str(a, buf, &error);
+    num_sub(a, out, &error, &low);
+    num_add(a, out, &error, &high);
+    num_round(a, &low, rscale);
+    num_round(a, &high, rscale);
+    if (num_cmp(&low, &high) != 0) {
+        more += before;
+        num_root(a, x, before + rscale + more + 14, rscale + more, out);
+    }
     num_round(a, out, rscale);
     out->dscale = rscale;
 }

@@ -425,7 +425,8 @@ START_TEST(test_long_roots)
         "0",
         "SELECT count(*) FROM (SELECT x, sqrt(x) AS r FROM generate_series(1, 120) g,"
         " LATERAL (VALUES (repeat('9', g)), (repeat('9', g) || '.' || repeat('7', g)),"
-        " ('1' || repeat('0', g)), ('2' || repeat('0', g) || '1'),"
+        " ('1' || repeat('0', g)), ('1' || repeat('0', g - 1) || '1' || repeat('0', g)), ('2' || "
+        "repeat('0', g) || '1'),"
         " ('0.' || repeat('0', g) || repeat('3', 9))) v (t), LATERAL (SELECT t::numeric AS x) n) q,"
         " LATERAL (SELECT ('5e-' || scale(r) + 1)::numeric AS h) e"
         " WHERE NOT ((r - h) * (r - h) <= x AND x <= (r + h) * (r + h))");
