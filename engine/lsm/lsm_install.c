@@ -208,7 +208,9 @@ edit_redo(struct lsm_job *job, struct manifest_edit *e, struct redo_state *r)
     lsm_trees_edit(l, e, r->floor);
     for (size_t i = 0; i < l->live_count; i++)
         if (l->live[i].inc == branch && l->live[i].tip < r->tip) {
-            l->live[i].tip = r->tip; /* with edit; of the branch followed nobody else asks */
+            env_mutex_lock(&l->state); /* with edit: changed with both */
+            l->live[i].tip = r->tip;
+            env_mutex_unlock(&l->state);
             lsm_put_branch(e, branch, r->tip);
         }
 }
