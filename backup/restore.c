@@ -338,10 +338,7 @@ open_new_redo(struct restore *r)
     if (rc == 0)
         rc = redo_start_following(r->redo, &r->o.backup->from);
     r->at = r->o.backup->from;
-    if (rc != 0)
-        return rc;
-    redo_files_settle(r->redo);
-    return redo_check_room(r->redo);
+    return rc != 0 ? rc : redo_wait_room(r->redo);
 }
 
 int

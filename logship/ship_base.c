@@ -351,10 +351,7 @@ open_redo(void *arg)
     if (rc == 0)
         rc = redo_start_following(c->redo, &c->from);
     c->at = c->from;
-    if (rc != 0)
-        return rc;
-    redo_files_settle(c->redo);
-    return redo_check_room(c->redo);
+    return rc != 0 ? rc : redo_wait_room(c->redo);
 }
 
 static int

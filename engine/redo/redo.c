@@ -374,6 +374,18 @@ redo_check_room(const struct redo *r)
     return DIAG(ERR_DISK_FULL, "no redo file can be made in %s", r->files.dir);
 }
 
+int
+redo_wait_room(struct redo *r)
+{
+    struct redo_files *fs = &r->files;
+
+    env_mutex_lock(&fs->lock);
+    while (fs->spare_count == 0 && fs->rc_spare == 0 && !fs->stopping)
+        env_cond_wait(&fs->done, &fs->lock);
+    env_mutex_unlock(&fs->lock);
+    return redo_check_room(r);
+}
+
 void
 redo_stop(struct redo *r)
 {

@@ -177,10 +177,12 @@ MUST_CHECK
 int redo_append_frame(struct redo *r, struct redo_frame *frame, incarnation_t target);
 
 /* ERR_DISK_FULL while no new file can be made: frames would wait for room without end, and
- * redo_stop for them. Copies ask before each; before the first one redo_files_settle makes it
- * known. */
+ * redo_stop for them. Copies ask before each; before the first one they wait until it is known
+ * whether there is room (blocks). */
 MUST_CHECK
 int redo_check_room(const struct redo *r);
+MUST_CHECK
+int redo_wait_room(struct redo *r);
 
 /* Stops, and makes `at` (a frame end that redo_locate gave) the end of the log: what this node
  * holds past it stays readable by incarnation, as an orphan's, until it is released. Memory of the
@@ -264,7 +266,8 @@ struct redo_stats {
     bool disk_full;         /* no new file can be made: appends are refused */
 };
 void redo_stats(struct redo *r, struct redo_stats *out);
-/* Waits until the file thread has nothing left to do, or cannot do it. Blocks. */
+/* Waits until the file thread has nothing left to do, or cannot do it. Blocks. For shutdown and
+ * tests. */
 void redo_files_settle(struct redo *r);
 
 /* A redo file (or an archived one), in words, line by line; for `redoubt dump`. Goes on after
