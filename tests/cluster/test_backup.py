@@ -199,8 +199,6 @@ def main():
         print('interrupted: ok', flush=True)
         without_room(place, a)
         print('without room: ok', flush=True)
-        stopped_meanwhile(place, a)
-        print('stopped meanwhile: ok', flush=True)
 
         a.stop()
         redo = os.path.join(a.dir, 'redo')
@@ -236,6 +234,13 @@ def main():
         h, done = restore(place, 'H', bad, check=False)
         expect(done.returncode != 0 and not os.path.exists(h.dir), 'an unfinished one is refused')
         print('what cannot be is refused: ok', flush=True)
+    with Place(keep='KEEP' in os.environ) as place:
+        a = place.node('A')
+        a.init()
+        a.start()
+        a.pgbench('-i', '-s', '1', '-q')
+        stopped_meanwhile(place, a)
+        print('stopped meanwhile: ok', flush=True)
     with Place(keep='KEEP' in os.environ) as place:
         in_the_first_second(place)
         print('to a time in the first second: ok', flush=True)
