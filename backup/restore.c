@@ -329,7 +329,11 @@ open_new_redo(struct restore *r)
 {
     char dir[BACKUP_FULL_MAX];
     struct redo_options ro = {
-        .env = r->o.env, .dir = dir, .database_id = r->o.database_id, .lineage = r->o.lineage
+        .env = r->o.env,
+        .dir = dir,
+        .database_id = r->o.database_id,
+        .lineage = r->o.lineage,
+        .file_bytes = REDO_COPY_FILE_BYTES,
     };
     int rc;
 

@@ -339,7 +339,11 @@ open_redo(void *arg)
     struct ship_base_copy *c = arg;
     char dir[COPY_PATH_MAX];
     struct redo_options o = {
-        .env = c->o.env, .dir = dir, .database_id = c->o.database_id, .lineage = &c->lineage
+        .env = c->o.env,
+        .dir = dir,
+        .database_id = c->o.database_id,
+        .lineage = &c->lineage,
+        .file_bytes = REDO_COPY_FILE_BYTES,
     };
     int rc = 0;
 

@@ -231,7 +231,7 @@ make_dir_in(struct env *env, const char *path, const char *parent)
     if (rc != 0)
         return rc;
     rc = env_sync_dir(env, parent);
-    if (rc != 0 && is_there && errno == EACCES) {
+    if (rc != 0 && is_there && diag_last()->os_errno == EACCES) {
         diag_clear();
         rc = 0;
     }

@@ -183,6 +183,7 @@ MUST_CHECK
 int redo_check_room(const struct redo *r);
 MUST_CHECK
 int redo_wait_room(struct redo *r);
+enum { REDO_COPY_FILE_BYTES = 16 << 20 }; /* file_bytes of copies: their first file is soon whole */
 
 /* Stops, and makes `at` (a frame end that redo_locate gave) the end of the log: what this node
  * holds past it stays readable by incarnation, as an orphan's, until it is released. Memory of the

@@ -80,7 +80,7 @@ def without_room(place, a):
     done = subprocess.run(
         [os.path.join(BIN, 'redoubt'), 'backup', '--to', folder], env=env, capture_output=True,
         text=True, timeout=60, restore_signals=False,  # SIGXFSZ stays ignored
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 20, 32 << 20)))
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20)))
     expect(done.returncode != 0 and 'no redo file can be made' in done.stderr, f'{done}')
     expect(not os.path.exists(os.path.join(folder, 'backup')), 'and is no backup')
 
